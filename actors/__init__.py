@@ -1,0 +1,1 @@
+"""The actors: thin shells that ask `core` what to do and send messages."""

@@ -1,0 +1,74 @@
+"""StatsWorker: the statistics of one participant in one room, for one incarnation.
+
+The supervisor tells it samples, ticks and that it was closed; it tells the recorder what a tick
+coalesced, and the supervisor when it was closed for longer than the wait. Transient: when it
+exits, it hands over what it still holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from thespian.actors import ActorAddress
+
+from ..core.worker_state import WorkerState
+from ..messages.outputs import RecordStats
+from ..messages.stats import Close, Flush, Retire, TrackStat, WorkerClosed, WorkerSpec
+from ._base import GreenroomActor, told
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigureWorker:
+    """A StatsWorker's first message."""
+
+    spec: WorkerSpec
+    recorder: ActorAddress
+    close_wait_ns: int
+
+
+class StatsWorker(GreenroomActor):
+    """A thin shell over `WorkerState`."""
+
+    state: WorkerState
+    recorder: ActorAddress
+    close_wait_ns: int
+
+    @classmethod
+    def configured_by(cls) -> type:
+        """Workers are many: they get a message of their own, without settings and ports."""
+        return ConfigureWorker
+
+    def on_configure(self, configure: ConfigureWorker) -> None:
+        """Begin with nothing collected."""
+        self.state = WorkerState(configure.spec)
+        self.recorder = configure.recorder
+        self.close_wait_ns = configure.close_wait_ns
+
+    @told(TrackStat)
+    def on_track_stat(self, sample: TrackStat, sender: ActorAddress) -> None:
+        """Keep it until the next flush, also when closed."""
+        self.state.add(sample.track_id, sample.stream_type, sample.stat)
+
+    @told(Close)
+    def on_close(self, close: Close, sender: ActorAddress) -> None:
+        """Remember since when."""
+        self.state.close(close.at_ns)
+
+    @told(Flush)
+    def on_flush(self, flush: Flush, sender: ActorAddress) -> None:
+        """Hand over, then say whether the wait after the close is over."""
+        if self._hand_over(flush.at_ns):
+            spec = self.state.spec
+            self.send(self.parent, WorkerClosed(spec.key, spec.incarnation, flush.at_ns))
+
+    @told(Retire)
+    def on_retire(self, retire: Retire, sender: ActorAddress) -> None:
+        """Hand over what came after the last flush; the original loses that."""
+        self._hand_over(retire.at_ns)
+        self.exit()
+
+    def _hand_over(self, at_ns: int) -> bool:
+        flushed = self.state.flush(at_ns, self.close_wait_ns)
+        if flushed.stats:
+            self.send(self.recorder, RecordStats(flushed.stats))
+        return flushed.closed

@@ -1,0 +1,241 @@
+"""HttpPoster: makes the attempts that a notifier orders, on a thread of its own.
+
+One daemon thread runs an asyncio loop; it starts with the first attempt. Each attempt's outcome
+enters the door exactly once, whatever happens to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from ..core.attempt import Attempt
+from ..core.ports import Door, Reporter
+from ..core.slots import Slots
+from ..core.url import post_error
+from ..errors import TransportError
+from ..messages.control import InputFailed
+from ..messages.outputs import AttemptEnded
+from .exchange import Answer, Exchange
+from .transport_errors import transport_error
+
+CONCURRENT_MAX: Final = 512  # half of the 1,024 descriptors that a process usually may open
+DOOR_RETRY_SECONDS: Final = 0.05
+STOP_SECONDS: Final = 5.0  # for what is cancelled to end: no more than a few loop turns
+CLOSED: Final = "greenroom was closed"
+
+
+def default_user_agent() -> str:
+    """`greenroom/<version>`, without the version when the package is not installed."""
+    try:
+        return f"greenroom/{version('greenroom')}"
+    except PackageNotFoundError:
+        return "greenroom"
+
+
+class _Job:
+    """One attempt, from `post` until its outcome has entered the door."""
+
+    __slots__ = ("attempt", "ended", "reply_to", "started_ns")
+
+    def __init__(self, attempt: Attempt, reply_to: object) -> None:
+        self.attempt = attempt
+        self.reply_to = reply_to
+        self.started_ns = time.monotonic_ns()
+        self.ended: AttemptEnded | None = None
+
+    def answered(self, answer: Answer) -> AttemptEnded:
+        """The outcome with an answer."""
+        return self._ended(answer.status, answer.retry_after, "", retryable=True, sent=True)
+
+    def failed(self, error: TransportError) -> AttemptEnded:
+        """The outcome without one."""
+        return self._ended(None, "", error.reason, retryable=error.retryable, sent=error.sent)
+
+    def cut_off(self) -> AttemptEnded:
+        """The outcome when the poster was closed before it had ended."""
+        return self.failed(TransportError(post_error(self.attempt.url, CLOSED)))
+
+    def _ended(
+        self, status: int | None, retry_after: str, error: str, *, retryable: bool, sent: bool
+    ) -> AttemptEnded:
+        return AttemptEnded(
+            delivery_id=self.attempt.delivery_id,
+            attempt=self.attempt.number,
+            status=status,
+            retry_after=retry_after,
+            error=error,
+            retryable=retryable,
+            sent=sent,
+            duration_ns=time.monotonic_ns() - self.started_ns,
+        )
+
+
+class HttpPoster:
+    """A `core.ports.Poster` over the network. Safe from any thread; not yet across a fork.
+
+    Args:
+        door: Where outcomes enter.
+        reporter: Told of faults of the poster itself.
+        hold: Called when an attempt is taken, so that virtual time waits for it.
+        release: Called when its outcome has entered the door.
+        concurrent_max: Attempts in flight at once; one URL gets at most half, see `core.slots`.
+        user_agent: The header's value.
+    """
+
+    def __init__(
+        self,
+        door: Door,
+        reporter: Reporter,
+        *,
+        hold: Callable[[], None],
+        release: Callable[[], None],
+        concurrent_max: int = CONCURRENT_MAX,
+        user_agent: str | None = None,
+    ) -> None:
+        self._door = door
+        self._reporter = reporter
+        self._hold = hold
+        self._release = release
+        self._user_agent = default_user_agent() if user_agent is None else user_agent
+        self._changed = threading.Condition()  # guards the next five
+        self._held: set[_Job] = set()
+        self._incoming: deque[_Job] = deque()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        # the rest belongs to the thread
+        self._slots: Slots[_Job] = Slots(concurrent_max)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping: asyncio.Event | None = None
+
+    def __repr__(self) -> str:
+        return f"HttpPoster({len(self._held)} held, closed={self._closed})"
+
+    def post(self, attempt: Attempt, reply_to: object) -> None:
+        """Start the attempt; returns at once. After `close` it fails at once."""
+        self._hold()
+        job = _Job(attempt, reply_to)
+        with self._changed:
+            if not self._closed:
+                self._held.add(job)
+                self._incoming.append(job)
+                if self._loop is None:
+                    self._loop = self._start()
+                if len(self._incoming) == 1:  # else the loop is on its way to all of them
+                    self._loop.call_soon_threadsafe(self._take)
+                return
+        self._door.enter(reply_to, job.cut_off())
+        self._release()
+
+    def close(self, timeout_seconds: float) -> bool:
+        """Finish what is in flight, cut off what takes longer, and stop. Idempotent.
+
+        Returns:
+            Whether everything had ended in time.
+        """
+        with self._changed:
+            self._closed = True
+            in_time = self._changed.wait_for(lambda: not self._held, timeout_seconds)
+            thread, loop = self._thread, self._loop
+        if thread is not None and loop is not None:
+            with suppress(RuntimeError):  # the loop has ended already
+                loop.call_soon_threadsafe(self._stop)
+            thread.join(STOP_SECONDS)
+        return in_time
+
+    # ── on the thread ───────────────────────────────────────────────────────────────────────
+
+    def _start(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._run, args=(loop,), name="greenroom-http", daemon=True
+        )
+        self._thread.start()
+        return loop
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            with asyncio.Runner(loop_factory=lambda: loop) as runner:
+                runner.run(self._serve())
+        except Exception as error:  # noqa: BLE001  # the top of a thread: reported, and nothing hangs
+            self._report(error)
+        finally:
+            self._cut_off()
+
+    async def _serve(self) -> None:
+        self._stopping = asyncio.Event()
+        async with Exchange(self._user_agent) as self._exchange:
+            self._take()
+            await self._stopping.wait()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._cut_off()
+
+    def _cut_off(self) -> None:
+        """End what has not ended: cancelled, waiting for a slot, or refused by the door."""
+        with self._changed:
+            self._closed = True
+            left = list(self._held)
+        for job in left:
+            self._door.enter(job.reply_to, job.ended or job.cut_off())
+            self._let_go(job)
+
+    def _stop(self) -> None:
+        if self._stopping is not None:
+            self._stopping.set()
+
+    def _take(self) -> None:
+        """Start what was posted, as far as there are slots."""
+        if self._stopping is None:
+            return  # _serve comes back to it when it has a session
+        with self._changed:
+            jobs = list(self._incoming)
+            self._incoming.clear()
+        for job in jobs:
+            self._begin(self._slots.add(job.attempt.url, job))
+
+    def _begin(self, jobs: Iterable[_Job]) -> None:
+        for job in jobs:
+            task = asyncio.create_task(self._work(job))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _work(self, job: _Job) -> None:
+        try:
+            job.ended = job.answered(await self._exchange.answer(job.attempt))
+        except TransportError as error:
+            job.ended = job.failed(error)
+        except Exception as error:  # noqa: BLE001  # the top of a task: reported, and counts as failed
+            self._report(error)
+            job.ended = job.failed(transport_error(job.attempt.url, error))
+        while not self._door.enter(job.reply_to, job.ended):
+            await asyncio.sleep(DOOR_RETRY_SECONDS)  # the delivery would wait for it for ever
+        self._let_go(job)
+        self._begin(self._slots.release(job.attempt.url))
+
+    def _let_go(self, job: _Job) -> None:
+        self._release()
+        with self._changed:
+            self._held.discard(job)
+            if not self._held:
+                self._changed.notify_all()
+
+    def _report(self, error: Exception) -> None:
+        self._reporter.input_failed(
+            InputFailed(
+                actor=type(self).__name__,
+                message=Attempt.__name__,
+                position=0,
+                error=type(error).__name__,  # its text may hold a URL
+                traceback="".join(traceback.format_tb(error.__traceback__)),
+            )
+        )

@@ -1,0 +1,70 @@
+"""LoggingReporter: failures as log lines, each kind at most once a minute."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Final
+
+from ..core.ports import Clock
+from ..core.times import to_ns
+from ..messages.control import InputFailed
+
+log: Final = logging.getLogger("greenroom")
+
+
+class LoggingReporter:
+    """Writes to the logger `greenroom`; safe from any thread.
+
+    Args:
+        clock: Measures the minute.
+        every_seconds: One line of a kind in this time; the next one says how many were left out.
+    """
+
+    def __init__(self, clock: Clock, every_seconds: float = 60.0) -> None:
+        self._clock = clock
+        self._every_ns = to_ns(every_seconds)
+        self._last_ns: dict[str, int] = {}
+        self._left_out: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def input_failed(self, failure: InputFailed) -> None:
+        """An actor dropped an input; the line has the traceback, never the input itself."""
+        self._log(
+            f"{failure.actor}/{failure.message}",
+            "%s dropped a %s (input %d): %s\n%s",
+            failure.actor,
+            failure.message,
+            failure.position,
+            failure.error,
+            failure.traceback,
+        )
+
+    def analytics_failed(self, method: str, error: Exception) -> None:
+        """The host's AnalyticsService raised."""
+        self._log(
+            f"analytics/{method}",
+            "AnalyticsService.%s raised; what it was given is not sent again",
+            method,
+            error=error,
+        )
+
+    def dropped(self, reason: str, what: str) -> None:
+        """Something was lost for want of room."""
+        self._log(f"dropped/{reason}", "dropped a %s: %s", what, reason)
+
+    def _log(
+        self, kind: str, text: str, *values: object, error: Exception | None = None
+    ) -> None:
+        now = self._clock.monotonic_ns()
+        with self._lock:
+            last = self._last_ns.get(kind)
+            if last is not None and now - last < self._every_ns:
+                self._left_out[kind] = self._left_out.get(kind, 0) + 1
+                return
+            self._last_ns[kind] = now
+            left_out = self._left_out.pop(kind, 0)
+        if left_out:
+            text += " (and %d more like it since the last line)"
+            values = (*values, left_out)
+        log.error(text, *values, exc_info=error)

@@ -1,0 +1,97 @@
+"""track_stats, embedded: what a call costs its caller, and how many are processed in a second.
+
+    python bench/ingest.py --json ingest.json
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from dataclasses import dataclass
+
+from figures import median, parser, percentile, rss_bytes, save, show
+from workload import join_all, load_stats, participants, track_calls
+
+import greenroom
+
+ORIGINAL_PER_S = 874_000  # Go, one producer, quiet machine of this kind: recorded, not this run
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One course of all calls, then a flush."""
+
+    caller_us: list[float]
+    per_s: float
+    flush_s: float
+    dropped: int
+
+
+def run(telemetry: greenroom.Telemetry, arguments: list[tuple[object, ...]]) -> Run:
+    """Call, wait until all is processed, flush."""
+    clock = time.perf_counter_ns
+    track_stats = telemetry.track_stats
+    costs = [0] * len(arguments)
+    before = telemetry.statistics().door.dropped
+    started = clock()
+    for index, each in enumerate(arguments):
+        called = clock()
+        track_stats(*each)  # type: ignore[arg-type]  # built by track_calls
+        costs[index] = clock() - called
+    telemetry.sync(timeout=None)
+    elapsed = (clock() - started) / 1e9
+    started = clock()
+    telemetry.flush_stats()
+    telemetry.sync(timeout=None)
+    flush_s = (clock() - started) / 1e9
+    dropped = telemetry.statistics().door.dropped - before
+    ordered = sorted(cost / 1000 for cost in costs)
+    return Run(ordered, len(arguments) / elapsed, flush_s, dropped)
+
+
+def main() -> None:
+    """Measure and print."""
+    options = parser(__doc__ or "")
+    options.add_argument("--calls", type=int, default=300_000, help="calls a run")
+    options.add_argument("--participants", type=int, default=10_000)
+    chosen = options.parse_args()
+    everybody = participants(chosen.participants)
+    arguments = [tuple(each) for each in track_calls(everybody, load_stats(), chosen.calls)]
+    gc.collect()
+    gc.freeze()
+    empty = rss_bytes()
+    telemetry = greenroom.start(flush_interval_seconds=None, capacity=2 * chosen.calls)
+    with telemetry:
+        join_all(telemetry, everybody)
+        telemetry.sync(timeout=None)
+        workers_mb = (rss_bytes() - empty) / 1e6
+        runs = []
+        for number in range(chosen.runs):
+            runs.append(run(telemetry, arguments))
+            print(f"run {number + 1} of {chosen.runs}: {runs[-1].per_s:,.0f} stats/s", flush=True)
+    figures = {
+        "caller_p50_us": median([percentile(each.caller_us, 0.5) for each in runs]),
+        "caller_p999_us": median([percentile(each.caller_us, 0.999) for each in runs]),
+        "embedded_per_s": median([each.per_s for each in runs]),
+        "flush_s": median([each.flush_s for each in runs]),
+        "workers_mb": workers_mb,
+        "dropped": float(sum(each.dropped for each in runs)),
+    }
+    show(
+        f"track_stats, embedded: {chosen.calls:,} calls, {chosen.participants:,} participants, "
+        f"3 tracks each; medians of {chosen.runs}",
+        [
+            ("caller p50", f"{figures['caller_p50_us']:.2f} us"),
+            ("caller p99.9", f"{figures['caller_p999_us']:.1f} us"),
+            ("call to processed", f"{figures['embedded_per_s']:,.0f} /s"),
+            ("of the original's", f"{figures['embedded_per_s'] / ORIGINAL_PER_S:.3f}"),
+            ("flush of all workers", f"{figures['flush_s']:.2f} s"),
+            ("workers, idle", f"{figures['workers_mb']:.1f} MB"),
+            ("dropped", f"{figures['dropped']:.0f}"),
+        ],
+    )
+    save(chosen.json, figures)
+
+
+if __name__ == "__main__":
+    main()

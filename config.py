@@ -1,0 +1,175 @@
+"""Settings: frozen, keyword-only, each default with its source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from .errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryPolicy:
+    """How a webhook is tried, retried and given up, as data.
+
+    Args:
+        max_attempts: Attempts in all, the first one included.
+        wait_min_seconds: Wait after the first failed attempt; doubles after each further one.
+        wait_max_seconds: No wait (Retry-After apart) is longer.
+        jitter: Each wait is lengthened by up to this fraction of itself.
+        retry_after_max_seconds: A receiver's Retry-After counts up to this.
+        retry_after_statuses: Answers on which Retry-After is honoured.
+        retry_client_errors: 4xx answers that are worth another attempt.
+        no_retry_server_errors: 5xx answers that are not.
+        max_age_seconds: An event older than this when its turn comes is dropped; None: never.
+        max_depth: Events that may wait in one queue, the one in flight apart.
+        idle_seconds: A queue unused for this long is forgotten.
+        connect_timeout_seconds: Limit for name look-up, connect and TLS of one attempt.
+        total_timeout_seconds: Limit for one whole attempt.
+    """
+
+    max_attempts: int
+    wait_min_seconds: float
+    wait_max_seconds: float
+    jitter: float
+    retry_after_max_seconds: float
+    retry_after_statuses: frozenset[int]
+    retry_client_errors: frozenset[int]
+    no_retry_server_errors: frozenset[int]
+    max_age_seconds: float | None
+    max_depth: int
+    idle_seconds: float = 300.0  # protocol webhook/resource_url_notifier.go
+    connect_timeout_seconds: float = 5.0  # Hook0's; the original has none and hangs
+    total_timeout_seconds: float = 15.0  # Standard Webhooks: 15 to 30 s
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, by name."""
+        if self.max_attempts < 1:
+            raise ConfigError(f"max_attempts: must be at least 1, got {self.max_attempts}")
+        if self.max_depth < 1:
+            raise ConfigError(f"max_depth: must be at least 1, got {self.max_depth}")
+        if not 0 <= self.jitter <= 1:
+            raise ConfigError(f"jitter: must be between 0 and 1, got {self.jitter}")
+        for name in (
+            "wait_min_seconds",
+            "wait_max_seconds",
+            "retry_after_max_seconds",
+            "idle_seconds",
+            "connect_timeout_seconds",
+            "total_timeout_seconds",
+        ):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name}: must be greater than 0, got {getattr(self, name)}")
+
+
+DEFAULT_POLICY: Final = DeliveryPolicy(
+    # 5 s doubling to 8 h: 12 waits of 5 s … 2.8 h, then 8 h each, 75 h in all as Standard Webhooks
+    max_attempts=22,
+    wait_min_seconds=5.0,
+    wait_max_seconds=8 * 3600.0,
+    jitter=0.1,
+    retry_after_max_seconds=3600.0,
+    retry_after_statuses=frozenset({429, 503}),
+    retry_client_errors=frozenset({408, 425, 429}),
+    no_retry_server_errors=frozenset(),
+    max_age_seconds=None,
+    max_depth=10_000,
+)
+
+LIVEKIT_POLICY: Final = DeliveryPolicy(
+    # go-retryablehttp 0.7.7 and protocol webhook/notifier.go: 5 tries in 15 s, 200 deep, 30 s old
+    max_attempts=5,
+    wait_min_seconds=1.0,
+    wait_max_seconds=30.0,
+    jitter=0.0,
+    retry_after_max_seconds=30.0,
+    retry_after_statuses=frozenset({429, 503}),
+    retry_client_errors=frozenset({429}),
+    no_retry_server_errors=frozenset({501}),
+    max_age_seconds=30.0,
+    max_depth=200,
+)
+
+POLICIES: Final[Mapping[str, DeliveryPolicy]] = {
+    "default": DEFAULT_POLICY,
+    "livekit": LIVEKIT_POLICY,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSettings:
+    """Where webhooks go and how they are signed: LiveKit's `webhook:` and `keys:` sections.
+
+    Args:
+        urls: Every event that the filter lets through goes to each of them.
+        api_key: Signs the events; must be in `keys` when there are urls.
+        keys: API key -> secret. Egress requests may name any of them as signing key.
+        include_events: If not empty, only these events are sent and `exclude_events` is ignored.
+        exclude_events: If not empty, these events are not sent.
+        policy: `"default"`, `"livekit"`, or a `DeliveryPolicy`.
+
+    Raises:
+        ConfigError: There are urls, but no secret to sign with; or a value is malformed.
+    """
+
+    urls: tuple[str, ...] = ()
+    api_key: str = ""
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)  # secrets stay out of logs
+    include_events: tuple[str, ...] = ()
+    exclude_events: tuple[str, ...] = ()
+    policy: str | DeliveryPolicy = "default"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, by name."""
+        for name in ("urls", "include_events", "exclude_events"):
+            value = getattr(self, name)
+            if isinstance(value, str) or not all(isinstance(item, str) for item in value):
+                raise ConfigError(f"webhook.{name}: expected a list of strings, got {value!r}")
+            object.__setattr__(self, name, tuple(value))
+        if self.urls and not self.keys.get(self.api_key):
+            raise ConfigError(
+                f"webhook.api_key: no secret for {self.api_key!r} in webhook.keys; "
+                "receivers would refuse an unsigned webhook"
+            )
+        if isinstance(self.policy, str) and self.policy not in POLICIES:
+            names = ", ".join(sorted(POLICIES))
+            raise ConfigError(f"webhook.policy: no policy {self.policy!r}; there are {names}")
+
+    @property
+    def delivery_policy(self) -> DeliveryPolicy:
+        """The policy itself, whether it was given by name or whole."""
+        return POLICIES[self.policy] if isinstance(self.policy, str) else self.policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that the actors are configured with.
+
+    Args:
+        node_id: Label `node_id` of every metric, and part of every derived id.
+        shard: Number of this shard on its node, part of every derived id.
+        flush_interval_seconds: Between two flush ticks; None: only `flush_stats()` flushes.
+        close_wait_seconds: A worker closed for longer than this is retired.
+        capacity: Statistics that may wait to be processed; when full, new ones are dropped and
+            counted. Calls of other kinds have twice that room.
+        webhook: Where webhooks go.
+    """
+
+    node_id: str = "greenroom"
+    shard: int = 0
+    flush_interval_seconds: float | None = (
+        30.0  # telemetryservice.go, telemetryStatsUpdateInterval
+    )
+    close_wait_seconds: float = 180.0  # telemetryservice.go, workerCleanupWait
+    capacity: int = 262_144  # several seconds of a full machine's statistics, some 70 MB
+    webhook: WebhookSettings = field(default_factory=WebhookSettings)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, by name."""
+        if self.flush_interval_seconds is not None and self.flush_interval_seconds <= 0:
+            raise ConfigError("flush_interval_seconds: must be greater than 0, or None")
+        if self.close_wait_seconds < 0:
+            raise ConfigError("close_wait_seconds: must not be negative")
+        if self.capacity < 1:
+            raise ConfigError(f"capacity: must be at least 1, got {self.capacity}")

@@ -1,0 +1,1 @@
+"""Comparison of this build with vectors recorded from LiveKit."""

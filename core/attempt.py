@@ -1,0 +1,28 @@
+"""One HTTP attempt of one webhook, ready to be made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What an adapter needs to POST, and to say which attempt it was.
+
+    Args:
+        delivery_id: The delivery's number in its notifier.
+        number: 1 for the first attempt.
+        url: Where to.
+        headers: Names and values, Authorization included.
+        body: The exact bytes that were signed.
+        connect_timeout_seconds: Limit for name look-up, connect and TLS.
+        total_timeout_seconds: Limit for the whole attempt.
+    """
+
+    delivery_id: int
+    number: int
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    connect_timeout_seconds: float
+    total_timeout_seconds: float

@@ -1,0 +1,38 @@
+"""Ids derived from stamps: the same input gives the same id again, after any crash."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Final
+
+# livekit protocol utils/guid: 12 characters of shortuuid's alphabet (no 0 1 I O l)
+ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+SIZE: Final = 12
+
+
+def derive_id(prefix: str, node_id: str, shard: int, position: int, index: int = 0) -> str:
+    """The id of the `index`-th output of the input at `position`.
+
+    Args:
+        prefix: `EV_`, `AE_` or `AS_`.
+        node_id: The node that took the input.
+        shard: The node's shard that took the input.
+        position: The input's position in that shard.
+        index: Tells the outputs of one input apart.
+
+    Returns:
+        The prefix and 12 characters, about 70 bits.
+    """
+    digest = blake2b(f"{node_id}\0{shard}\0{position}\0{index}\0{prefix}".encode(), digest_size=16)
+    number = int.from_bytes(digest.digest(), "big")
+    characters = []
+    for _ in range(SIZE):
+        number, remainder = divmod(number, len(ALPHABET))
+        characters.append(ALPHABET[remainder])
+    return prefix + "".join(characters)
+
+
+def derive_fraction(position: int, index: int) -> float:
+    """A number in [0, 1) that looks random and depends on nothing but its arguments."""
+    digest = blake2b(f"{position}\0{index}".encode(), digest_size=8).digest()
+    return (int.from_bytes(digest, "big") >> 11) / 2.0**53

@@ -1,0 +1,82 @@
+"""What the actors need of the world, as Protocols: adapters and fakes implement them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from livekit.protocol.analytics import AnalyticsEvent, AnalyticsNodeRooms, AnalyticsStat
+
+from ..messages.control import Input, InputFailed
+from .attempt import Attempt
+from .metrics import Metrics
+
+
+class Clock(Protocol):
+    """A source of time. Actors never see one: the door stamps their inputs with it."""
+
+    def now_ns(self) -> int:
+        """Unix time in ns."""
+
+    def monotonic_ns(self) -> int:
+        """Time for durations and timers, in ns: never goes back."""
+
+
+class Door(Protocol):
+    """Where inputs enter a shard: each gets a position and a time, once."""
+
+    def enter(self, target: object, body: Input) -> bool:
+        """Queue `body` for the actor at address `target`; any thread, never blocks.
+
+        Returns:
+            False when it was dropped because the door is full (and counted).
+        """
+
+
+class AnalyticsService(Protocol):
+    """Where analytics go. Yours can be passed to `greenroom.start(analytics=…)`.
+
+    The methods run on one background thread, in order, one at a time; what they raise is counted
+    and logged, and stops nothing. Source: livekit pkg/telemetry/analyticsservice.go.
+    """
+
+    def send_stats(self, stats: Sequence[AnalyticsStat]) -> None:
+        """Take one worker's statistics of one flush."""
+
+    def send_event(self, event: AnalyticsEvent) -> None:
+        """Take one event."""
+
+    def send_node_room_states(self, node_rooms: AnalyticsNodeRooms | None) -> None:
+        """Take the state of a node's rooms."""
+
+    def room_project_reporter(self) -> object:
+        """An object that reports per project, or None. Not called by greenroom itself."""
+
+
+class Poster(Protocol):
+    """Makes one HTTP attempt and reports `AttemptEnded` through the door."""
+
+    def post(self, attempt: Attempt, reply_to: object) -> None:
+        """Start the attempt; returns at once.
+
+        Its outcome enters the door for the actor at `reply_to`, exactly once.
+        """
+
+
+class Reporter(Protocol):
+    """Tells people what went wrong."""
+
+    def input_failed(self, failure: InputFailed) -> None:
+        """An actor dropped an input that it could not digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything of the world that the actors of one shard may touch."""
+
+    door: Door
+    metrics: Metrics
+    analytics: AnalyticsService
+    poster: Poster
+    reporter: Reporter

@@ -1,0 +1,154 @@
+"""Who is alive: which worker is current for a key, its guards, connected and closed.
+
+    open ──(a release brings the count to exactly 0)──► closed ──(retired by incarnation)──► gone
+
+- At most one worker is *current* for a key. A closed one stays current, and still gets samples,
+  until a successor replaces it or it is retired.
+- A closed worker is never reopened: the next `open` makes a new incarnation, which inherits
+  `connected`. Retiring the old incarnation never touches the new one's entry.
+- A guard counts once in its life: where it is first activated. A released guard never counts
+  again, a never activated one releases nothing, and a guard released at another worker takes one
+  from *that* worker's count.
+
+Source: livekit telemetryservice.go (getOrCreateWorker, FlushStats), statsworker.go
+(ReferenceCount, Close, Closed).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from ..messages.control import WorkerStatus
+from ..messages.ids import GuardID, Incarnation, WorkerKey
+
+# a host that gives a guard to a new worker after the old one was retired is odd, but seen in vectors
+REMEMBERED_GUARDS: Final = 65_536
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One worker. `address` belongs to the supervisor; nothing here looks into it."""
+
+    key: WorkerKey
+    incarnation: Incarnation
+    connected: bool
+    address: object = None
+    closed: bool = False
+    count: int = 0
+    guards: list[GuardID] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The worker that is current now, and whether it was made by this call."""
+
+    entry: Entry
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a participant's leaving found: `closed` is the worker that it closed, if any."""
+
+    was_connected: bool
+    closed: Entry | None
+
+
+@dataclass(frozen=True, slots=True)
+class RosterStatistics:
+    """Sizes: current workers, workers kept (closed predecessors included), known guards."""
+
+    current: int
+    retained: int
+    guards: int
+
+
+class Roster:
+    """The supervisor's table of workers. Every method is O(1), `retire` apart: O(guards)."""
+
+    def __init__(self, remembered_guards: int = REMEMBERED_GUARDS) -> None:
+        self._current: dict[WorkerKey, Entry] = {}
+        self._entries: dict[Incarnation, Entry] = {}
+        self._last_incarnation = 0
+        self._released: dict[GuardID, bool] = {}  # a guard is in here once it was activated
+        self._guards_of_retired: deque[GuardID] = deque()
+        self._remembered_guards = remembered_guards
+
+    def __repr__(self) -> str:
+        """One line for a debugger."""
+        return f"<Roster {self.statistics()}>"
+
+    def find(self, key: WorkerKey) -> Entry | None:
+        """The current worker of `key`, open or closed."""
+        return self._current.get(key)
+
+    def open(self, key: WorkerKey, guard: GuardID | None) -> Opened:
+        """Find the open worker of `key` or make one; the guard is activated on it.
+
+        A new entry has no address yet.
+        """
+        entry = self._current.get(key)
+        if entry is not None and not entry.closed:
+            self._activate(guard, entry)
+            return Opened(entry, is_new=False)
+        self._last_incarnation += 1
+        connected = entry is not None and entry.connected
+        fresh = Entry(key, Incarnation(self._last_incarnation), connected)
+        self._activate(guard, fresh)
+        self._current[key] = self._entries[fresh.incarnation] = fresh
+        return Opened(fresh, is_new=True)
+
+    def leave(self, key: WorkerKey, guard: GuardID | None) -> Left:
+        """Release the guard at the current worker of `key`; the last release closes it."""
+        entry = self._current.get(key)
+        if entry is None:
+            return Left(was_connected=False, closed=None)
+        reached_zero = self._release(guard, entry)
+        closes = reached_zero and not entry.closed
+        entry.closed = entry.closed or closes
+        return Left(entry.connected, entry if closes else None)
+
+    def retire(self, incarnation: Incarnation) -> Entry | None:
+        """Forget a worker; None if it is already forgotten."""
+        entry = self._entries.pop(incarnation, None)
+        if entry is None:
+            return None
+        if self._current.get(entry.key) is entry:
+            del self._current[entry.key]
+        self._guards_of_retired.extend(entry.guards)
+        while len(self._guards_of_retired) > self._remembered_guards:
+            del self._released[self._guards_of_retired.popleft()]
+        return entry
+
+    def newest_first(self) -> Iterator[Entry]:
+        """Every worker kept, in the order in which a flush visits them."""
+        return iter(list(reversed(self._entries.values())))
+
+    def status(self) -> tuple[WorkerStatus, ...]:
+        """The current workers, ordered by key."""
+        return tuple(
+            WorkerStatus(key, entry.incarnation, entry.connected, entry.closed)
+            for key, entry in sorted(self._current.items())
+        )
+
+    def statistics(self) -> RosterStatistics:
+        """Sizes of the tables."""
+        return RosterStatistics(len(self._current), len(self._entries), len(self._released))
+
+    def _activate(self, guard: GuardID | None, entry: Entry) -> None:
+        if guard is None or guard in self._released:
+            return
+        self._released[guard] = False
+        entry.guards.append(guard)
+        entry.count += 1
+
+    def _release(self, guard: GuardID | None, entry: Entry) -> bool:
+        """Whether this release brought the count to exactly 0."""
+        if guard is None or self._released.get(guard, True):
+            return False
+        self._released[guard] = True
+        entry.count -= 1
+        return entry.count == 0

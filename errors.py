@@ -1,0 +1,94 @@
+"""Every error greenroom raises, one tree.
+
+GreenroomError
+├─ ConfigError (also ValueError)        your settings are wrong; raised before anything starts
+├─ MessageError
+│  ├─ DecodeError                       these bytes are not a greenroom message
+│  └─ UnknownMessageError               an actor was sent something it has no handler for
+├─ TransportError                       a webhook attempt got no HTTP answer
+├─ UnsendableError                      a webhook has no secret to be signed with, or two URLs
+├─ RecordingError (also ValueError)     a recording or vector file is not understood; says file:line
+└─ LifecycleError
+   ├─ SystemClosedError                 used after close()
+   └─ SystemBrokenError                 the dispatch thread died; __cause__ says why
+"""
+
+from __future__ import annotations
+
+
+class GreenroomError(Exception):
+    """Base of every error that greenroom raises on purpose."""
+
+
+class ConfigError(GreenroomError, ValueError):
+    """A setting is wrong; the text names the setting and says what it may be."""
+
+
+class MessageError(GreenroomError):
+    """A message cannot be understood."""
+
+
+class DecodeError(MessageError):
+    """Bytes are not a message of this codec: wrong tag, version, shape, size or type.
+
+    Args:
+        reason: What is wrong, without the payload (it may hold personal data).
+        tag: The type tag, if one could be read.
+        length: How many bytes were given.
+    """
+
+    def __init__(self, reason: str, *, tag: str | None = None, length: int = 0) -> None:
+        super().__init__(f"{reason} (tag {tag!r}, {length} bytes)")
+        self.reason = reason
+        self.tag = tag
+        self.length = length
+
+
+class UnknownMessageError(MessageError):
+    """No handler (or no codec tag) exists for this type of message."""
+
+
+class TransportError(GreenroomError):
+    """A webhook attempt ended without an HTTP answer: refused, reset, timed out, bad URL.
+
+    Args:
+        reason: The text for `WebhookInfo.send_error`, in the words of Go's HTTP client.
+        retryable: False when another attempt cannot help (scheme, certificate, invalid URL).
+        sent: False when not even an attempt could be made (the URL does not parse).
+    """
+
+    def __init__(self, reason: str, *, retryable: bool = True, sent: bool = True) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retryable = retryable
+        self.sent = sent
+
+
+class UnsendableError(GreenroomError):
+    """A webhook cannot become a request; the text is LiveKit's and has no secrets in it."""
+
+
+class RecordingError(GreenroomError, ValueError):
+    """A line of a recording or of a vector file is not understood.
+
+    Args:
+        where: `file:line`.
+        reason: What is wrong there and what was expected.
+    """
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(f"{where}: {reason}")
+        self.where = where
+        self.reason = reason
+
+
+class LifecycleError(GreenroomError):
+    """A call came at a time when it cannot be served."""
+
+
+class SystemClosedError(LifecycleError):
+    """The telemetry was closed before this call."""
+
+
+class SystemBrokenError(LifecycleError):
+    """The dispatch thread is dead; `__cause__` says why."""

@@ -1,0 +1,60 @@
+"""Around the actors: stamps, questions and their answers, failures."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from ._message import message
+from .calls import Call
+from .ids import Incarnation, WorkerKey
+from .outputs import NotifierInput
+from .stats import FlushDue
+
+Input: TypeAlias = Call | FlushDue | NotifierInput
+
+
+@message
+class Stamped:
+    """An input that has passed the door: which one it is (1, 2, 3 …) and when it came (Unix ns).
+
+    Everything an actor does about time, ids or chance derives from this stamp, so that the same
+    stamped inputs give the same outputs again.
+    """
+
+    position: int
+    at_ns: int
+    body: Input
+
+
+@message
+class AskWorkers:
+    """Which workers are current? Answered with `Workers`."""
+
+
+@message
+class WorkerStatus:
+    """One current worker, as its supervisor sees it."""
+
+    key: WorkerKey
+    incarnation: Incarnation
+    connected: bool
+    closed: bool
+
+
+@message
+class Workers:
+    """Every current worker, ordered by key; `retained` counts those and the closed ones kept."""
+
+    current: tuple[WorkerStatus, ...]
+    retained: int
+
+
+@message
+class InputFailed:
+    """An actor could not digest a message; it dropped it and went on with its state."""
+
+    actor: str
+    message: str  # the type's name: a body may hold personal data
+    position: int
+    error: str
+    traceback: str

@@ -1,0 +1,148 @@
+"""Identifiers: LiveKit's string ids as NewTypes, and the keys built from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Final, NamedTuple, NewType, Self
+
+from livekit.protocol import analytics, models
+
+RoomID = NewType("RoomID", str)
+RoomName = NewType("RoomName", str)
+ParticipantID = NewType("ParticipantID", str)
+ParticipantIdentity = NewType("ParticipantIdentity", str)
+TrackID = NewType("TrackID", str)
+NodeID = NewType("NodeID", str)
+EventID = NewType("EventID", str)
+GuardID = NewType("GuardID", int)
+Incarnation = NewType("Incarnation", int)
+
+
+class WorkerKey(NamedTuple):
+    """What a StatsWorker is for. Source: livekit telemetryservice.go, statsWorkerKey."""
+
+    room_id: RoomID
+    participant_id: ParticipantID
+
+
+@dataclass(frozen=True, slots=True)
+class StatsKey:
+    """Which track a statistic is about, and the labels it is counted under.
+
+    One key may serve every statistic of its track. Source: livekit stats.go, StatsKey.
+
+    Args:
+        country: Label `country`, usually an ISO 3166 code or empty.
+        stream_type: Number of `livekit.StreamType`: 0 UPSTREAM, 1 DOWNSTREAM.
+        participant_id: Whose track; with the room's id it finds the worker.
+        track_id: The track; statistics are coalesced per track and direction.
+        track_source: Number of `livekit.TrackSource`.
+        track_type: Number of `livekit.TrackType`.
+        track: True for media tracks (loss, jitter and rtt are observed), False for data.
+
+    Raises:
+        TypeError: A field has the wrong type.
+        ValueError: A text has no UTF-8 form.
+    """
+
+    country: str
+    stream_type: int
+    participant_id: ParticipantID
+    track_id: TrackID
+    track_source: int
+    track_type: int
+    track: bool
+
+    def __post_init__(self) -> None:
+        """Check every field once, so that a call with this key need not."""
+        for name in ("country", "participant_id", "track_id"):
+            checked_text(getattr(self, name), f"key.{name}")
+        for name in ("stream_type", "track_source", "track_type"):
+            checked_number(getattr(self, name), f"key.{name}")
+        if not isinstance(self.track, bool):
+            raise TypeError(f"key.track: expected bool, got {type(self.track).__name__}")
+
+    @classmethod
+    def for_track(
+        cls,
+        country: str,
+        stream_type: int,
+        participant_id: str,
+        track_id: str,
+        track_source: int,
+        track_type: int,
+    ) -> Self:
+        """Key of a media track. Source: livekit stats.go, StatsKeyForTrack."""
+        participant = ParticipantID(participant_id)
+        track = TrackID(track_id)
+        return cls(country, stream_type, participant, track, track_source, track_type, track=True)
+
+    @classmethod
+    def for_data(cls, country: str, stream_type: int, participant_id: str, track_id: str) -> Self:
+        """Key of a data channel. Source: livekit stats.go, StatsKeyForData."""
+        participant = ParticipantID(participant_id)
+        return cls(country, stream_type, participant, TrackID(track_id), 0, 0, track=False)
+
+    @classmethod
+    def from_names(cls, named: Mapping[str, object]) -> Self:
+        """Read the form of a recording: the seven fields, enums by NAME.
+
+        Raises:
+            TypeError: A field is missing, unknown or of the wrong type.
+            ValueError: An enum has no such name.
+        """
+        expected = {field.name for field in fields(cls)}
+        if named.keys() != expected:
+            raise TypeError(f"key: missing or unknown fields {sorted(named.keys() ^ expected)}")
+        numbers = {name: _enum_number(named[name], name) for name in KEY_ENUMS}
+        return cls(**{**named, **numbers})  # type: ignore[arg-type]  # __post_init__ checks them
+
+
+KEY_ENUMS: Final = {
+    "stream_type": analytics.StreamType,
+    "track_source": models.TrackSource,
+    "track_type": models.TrackType,
+}
+
+
+def checked_text(value: object, name: str) -> str:
+    """`value` if it is text that protobuf and Prometheus can carry.
+
+    Raises:
+        TypeError: It is not a str.
+        ValueError: It has lone surrogates, so it has no UTF-8 form.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name}: expected str, got {type(value).__name__}")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{name}: not valid Unicode text ({error.reason})") from None
+    return value
+
+
+def checked_number(value: object, name: str) -> int:
+    """`value` if it is an int that fits protobuf's int32.
+
+    Raises:
+        TypeError: It is not an int (a bool is not one here).
+        ValueError: It is beyond 32 bits.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name}: expected int, got {type(value).__name__}")
+    if not -(2**31) <= value < 2**31:
+        raise ValueError(f"{name}: {value} does not fit 32 bits")
+    return value
+
+
+def _enum_number(text: object, name: str) -> int:
+    if not isinstance(text, str):
+        raise TypeError(f"key.{name}: expected an enum name, got {type(text).__name__}")
+    try:
+        return int(KEY_ENUMS[name].Value(text))
+    except ValueError:
+        raise ValueError(
+            f"key.{name}: {KEY_ENUMS[name].DESCRIPTOR.name} has no {text!r}"
+        ) from None

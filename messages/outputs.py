@@ -1,0 +1,76 @@
+"""What leaves the actors: analytics to the recorder, webhooks to the notifier and its endpoints."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from livekit.protocol.analytics import AnalyticsEvent, AnalyticsNodeRooms, AnalyticsStat
+from livekit.protocol.models import WebhookConfig
+from livekit.protocol.webhook import WebhookEvent
+
+from ._message import message
+
+
+@message
+class RecordStats:
+    """One worker's coalesced statistics of one flush: upstream before downstream."""
+
+    stats: tuple[AnalyticsStat, ...]
+
+
+@message
+class RecordEvent:
+    """One analytics event."""
+
+    event: AnalyticsEvent
+
+
+@message
+class RecordNodeRooms:
+    """The state of this node's rooms (None is passed on as the original does)."""
+
+    info: AnalyticsNodeRooms | None
+
+
+@message
+class Notify:
+    """Send this webhook: id and created_at are set, and stay for ever."""
+
+    event: WebhookEvent
+    extra_webhooks: tuple[WebhookConfig, ...]
+    position: int  # of the input that caused it
+    at_ns: int
+
+
+@message
+class AttemptEnded:
+    """One HTTP attempt is over. `status` is None when there was no answer, then `error` says why.
+
+    `retry_after` is the header's text, `retryable` and `sent` are those of `TransportError`.
+    """
+
+    delivery_id: int
+    attempt: int  # 1, 2, 3 …
+    status: int | None
+    retry_after: str
+    error: str
+    retryable: bool
+    sent: bool
+    duration_ns: int
+
+
+@message
+class RetryDue:
+    """The wait before a delivery's next attempt is over."""
+
+    delivery_id: int
+    attempt: int
+
+
+@message
+class SweepDue:
+    """Time to forget the queues that were idle for long."""
+
+
+RecorderCommand: TypeAlias = RecordStats | RecordEvent | RecordNodeRooms
+NotifierInput: TypeAlias = AttemptEnded | RetryDue | SweepDue

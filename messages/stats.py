@@ -1,0 +1,78 @@
+"""Between the supervisor, its StatsWorkers and the timer."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from livekit.protocol.analytics import AnalyticsStat
+
+from ._message import message
+from .ids import Incarnation, ParticipantIdentity, RoomName, TrackID, WorkerKey
+
+
+@message
+class WorkerSpec:
+    """What a StatsWorker is told at birth; an incarnation is one life under a key."""
+
+    key: WorkerKey
+    incarnation: Incarnation
+    room_name: RoomName
+    identity: ParticipantIdentity
+
+
+@message
+class TrackStat:
+    """One sample of one track, for the worker to keep until the flush."""
+
+    track_id: TrackID
+    stream_type: int  # number of livekit.StreamType
+    stat: AnalyticsStat
+
+
+@message
+class Close:
+    """The last guard was released at this time (Unix ns): the worker ends when idle for long."""
+
+    at_ns: int
+
+
+@message
+class Flush:
+    """Hand over what was collected before this tick (time in Unix ns)."""
+
+    number: int
+    at_ns: int
+
+
+@message
+class Retire:
+    """Hand over the rest and exit."""
+
+    at_ns: int
+
+
+@message
+class WorkerClosed:
+    """A worker was closed for longer than the wait: it may be retired."""
+
+    key: WorkerKey
+    incarnation: Incarnation
+    at_ns: int  # of the tick that found it
+
+
+@message
+class FlushDue:
+    """A wake-up of the timer: the flush interval is over."""
+
+    number: int  # a stale wake-up is told from the next by it
+
+
+@message
+class FlushTick:
+    """The timer's tick, 1, 2, 3 …: every worker is to flush (time in Unix ns)."""
+
+    number: int
+    at_ns: int
+
+
+WorkerCommand: TypeAlias = TrackStat | Close | Flush | Retire

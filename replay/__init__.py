@@ -1,0 +1,1 @@
+"""A recorded call, played through the system again."""

@@ -1,0 +1,1 @@
+"""Thespian's actor system inside one process."""

@@ -1,0 +1,179 @@
+"""The loop that hands one message after another to the actors, and what happens when one fails."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import traceback
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from thespian.actors import (
+    ActorExitRequest,
+    ActorSystemMessage,
+    ChildActorExited,
+    PoisonMessage,
+    Thespian_StatusReq,
+)
+
+from .cell import Cell
+from .door import Door, Mark
+from .endpoint import Inbox
+from .population import Population
+from .status import actor_status
+
+log = logging.getLogger(__name__)
+
+# Between two looks at timers and limits. Measured: from 64 on, longer slices gain nothing.
+SLICE: Final = 256
+
+
+class Dispatcher:
+    """Delivers, one message at a time, on whichever thread calls `run`.
+
+    One input is taken from the door only when every mailbox is empty: so an input and all that
+    it causes is done before the next begins, and the door is where work piles up.
+
+    Args:
+        population: The actors and their mailbox.
+    """
+
+    def __init__(self, population: Population) -> None:
+        self._population = population
+        self.door: Door | None = None
+        self.marks: deque[Mark] = deque()  # barriers of a base without a door
+        self.delivered = 0
+        self.raises = True  # what an actor dies of goes on to the caller of `run`
+
+    def __repr__(self) -> str:
+        return f"<Dispatcher {self.delivered} delivered>"
+
+    @property
+    def has_work(self) -> bool:
+        """Whether `run` would find something, timers apart."""
+        return bool(self._population.mailbox or self.door or self.marks)
+
+    def run(self, is_enough: Callable[[], bool]) -> bool:
+        """Deliver until nothing is left to do now, or until `is_enough()`, asked at each slice.
+
+        Returns:
+            True when nothing was left.
+        """
+        while True:
+            self._fire_timers()
+            if not self._run_slice():
+                due_ns = self._population.timers.next_due_ns()
+                if due_ns is None or due_ns > self._population.clock.monotonic_ns():
+                    return True
+            elif is_enough():
+                return False
+
+    def _fire_timers(self) -> None:
+        population = self._population
+        if population.timers:
+            for cell, message in population.timers.pop_due(population.clock.monotonic_ns()):
+                population.mailbox.append((cell, message, cell))
+
+    def _run_slice(self) -> bool:
+        """Deliver a slice; False: there was less to do than that."""
+        mailbox = self._population.mailbox
+        root = self._population.root
+        popleft = mailbox.popleft
+        admit = _nothing if self.door is None else self.door.admit
+        for count in range(SLICE):
+            if mailbox:
+                target, message, sender = popleft()
+            else:
+                admitted = admit()
+                if admitted is None:
+                    while self.marks:
+                        self.marks.popleft().reach()
+                    self.delivered += count
+                    return False
+                address, message = admitted
+                sender = root
+                if not isinstance(address, Cell):
+                    self._population.post(root, message, sender)
+                    continue
+                target = address
+            actor = target.actor
+            try:
+                if actor is not None and not isinstance(message, ActorSystemMessage):
+                    actor.receiveMessage(message, sender)
+                    continue
+            except BaseException as error:
+                self._fail(target, message, sender, error)
+                continue
+            try:
+                self._deliver_special(target, message, sender)
+            except Exception:
+                log.exception("dropped a %s that cannot be handled", type(message).__name__)
+        self.delivered += SLICE
+        return True
+
+    def _deliver_special(self, target: Cell, message: object, sender: Cell) -> None:
+        """Deliver to one who is not an ordinary actor, or what is not an ordinary message."""
+        population = self._population
+        kind = type(message)  # isinstance() believes what a message says of its __class__
+        instance = target.instance
+        if instance is None:
+            population.dead_letter(target, message)
+        elif instance.__class__ is Inbox or instance is population:
+            instance.receiveMessage(message, sender)
+        elif issubclass(kind, Thespian_StatusReq):
+            population.post(sender, actor_status(population, target), target)
+        elif target.actor is None and not issubclass(kind, ActorExitRequest | ChildActorExited):
+            population.dead_letter(target, message)  # it is exiting
+        else:
+            try:
+                instance.receiveMessage(message, sender)
+            except BaseException as error:
+                self._fail(target, message, sender, error)
+            if target.instance is None:
+                return  # that was its death
+            if isinstance(message, ActorExitRequest):
+                population.exit(target, recursive=message.isRecursive)
+            elif isinstance(message, ChildActorExited):
+                population.child_gone(target, message.childAddress)
+
+    def _fail(self, target: Cell, message: object, sender: Cell, error: BaseException) -> None:
+        """An actor raised: let it try once more, on a copy; then the message is poison.
+
+        Source: thespian system/actorManager.py, handleMessages. Never is a message put into a
+        log call: its own `__str__` may raise.
+        """
+        if not isinstance(error, Exception):
+            self._end(target, error)
+            return
+        kind, instance = type(message), target.instance
+        if instance is None or issubclass(kind, ActorExitRequest):
+            return
+        log.warning("%r raised on a %s, tries again", target, kind.__name__, exc_info=error)
+        try:
+            instance.receiveMessage(copy.deepcopy(message), sender)
+        except Exception as again:
+            log.error("%r raised again on a %s", target, kind.__name__, exc_info=again)
+            if not issubclass(kind, PoisonMessage):
+                poison = PoisonMessage(message, traceback.format_exc())
+                self._population.post(sender, poison, target)
+        except BaseException as end:
+            self._end(target, end)
+
+    def _end(self, target: Cell, error: BaseException) -> None:
+        """An actor raised what would end its process, if it had one: it is dead.
+
+        Raises:
+            BaseException: The same, when a caller pumps and this is not SystemExit: it may well
+                be the caller's (control-C, a test's time-out).
+        """
+        if not isinstance(error, SystemExit):
+            log.error("%r ended", target, exc_info=error)
+        if target.instance is not None and target is not self._population.root:
+            self._population.kill(target)
+        if self.raises and not isinstance(error, SystemExit):
+            raise error
+
+
+def _nothing() -> None:
+    """What is admitted where there is no door."""

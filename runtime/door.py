@@ -1,0 +1,226 @@
+"""The door of a shard: bounded, any thread may enter, and what is admitted gets its stamp."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ..core.ports import Clock
+from ..messages.calls import TrackStats
+from ..messages.control import Input, Stamped
+from ..messages.outputs import AttemptEnded, RetryDue, SweepDue
+from ..messages.stats import FlushDue
+from .waker import Waker
+
+OnDrop: TypeAlias = Callable[[str, Input], None]
+
+# The system's own: there is at most one for each timer or attempt, and losing it would lose work.
+NEVER_REFUSED = (AttemptEnded, RetryDue, SweepDue, FlushDue)
+
+
+@dataclass(frozen=True, slots=True)
+class DoorStatistics:
+    """What went through a door.
+
+    Args:
+        entered: Inputs that were let in.
+        admitted: Those that have been stamped: the last position given.
+        waiting: Those that still queue.
+        dropped: Inputs that were refused, or thrown out at the end.
+    """
+
+    entered: int
+    admitted: int
+    waiting: int
+    dropped: int
+
+
+class Mark:
+    """A place in the door's queue: reached when all that was before it is done."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def reach(self) -> None:
+        """Let the one who waits go on."""
+        self._event.set()
+
+    def wait(self, timeout_seconds: float | None) -> bool:
+        """Whether it was reached within this time (None: it is waited for as long as needed)."""
+        return self._event.wait(timeout_seconds)
+
+
+class Door:
+    """The queue where inputs wait until their shard has digested the one before.
+
+    Statistics are refused first, so that at a hard limit there is still room for what happens
+    rarely and matters more.
+
+    Args:
+        clock: Stamps what is admitted.
+        stats_capacity: TrackStats are refused while this many inputs wait.
+        hard_capacity: Every other call is refused while this many wait.
+        on_drop: Told the reason ("door_full", "closed", "broken") and the input of each loss, on
+            the thread that brought it.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_dropped",
+        "_finished",
+        "_hard_capacity",
+        "_last_ns",
+        "_lock",
+        "_marks_reached",
+        "_marks_set",
+        "_now_ns",
+        "_on_drop",
+        "_position",
+        "_stats_capacity",
+        "_thrown_out",
+        "_unchecked",
+        "_waiting",
+        "_waker",
+    )
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        stats_capacity: int = 262_144,
+        hard_capacity: int = 524_288,
+        on_drop: OnDrop,
+    ) -> None:
+        self._now_ns = clock.now_ns
+        self._stats_capacity = stats_capacity
+        self._hard_capacity = hard_capacity
+        self._on_drop = on_drop
+        self._waker = Waker()  # nobody's, until a base has this door
+        self._waiting: deque[tuple[object, Input] | tuple[Mark, None]] = deque()
+        self._unchecked = min(stats_capacity, hard_capacity)  # below this, anything may enter
+        self._closed = ""  # the reason, once it is
+        self._finished = False
+        self._position = 0
+        self._last_ns = 0
+        self._lock = threading.Lock()  # for the counts that several threads write
+        self._dropped = 0
+        self._thrown_out = 0
+        self._marks_set = 0
+        self._marks_reached = 0
+
+    def __repr__(self) -> str:
+        seen = self.statistics()
+        return (
+            f"<Door {seen.waiting} waiting, {seen.admitted} admitted, {seen.dropped} dropped"
+            f"{', ' + self._closed if self._closed else ''}>"
+        )
+
+    def __len__(self) -> int:
+        """How many inputs and marks wait."""
+        return len(self._waiting)
+
+    def enter(self, target: object, body: Input) -> bool:
+        """Queue `body` for the actor at address `target`; any thread, never blocks.
+
+        Returns:
+            False when it was dropped, because the door is full or closed.
+        """
+        waiting = self._waiting
+        if len(waiting) >= self._unchecked and not self._may_enter(body):
+            return False
+        waiting.append((target, body))
+        if self._waker.asleep:
+            self._waker.wake()
+        if self._finished:  # closed for good while this one came in: nobody will admit it
+            self.throw_out("closed")
+        return True
+
+    def admit(self) -> tuple[object, Stamped] | None:
+        """Take out the next input, stamped, with its target; None: nothing waits.
+
+        On the dispatch thread only, and only when what was admitted before is done: the marks
+        that it passes are reached.
+        """
+        waiting = self._waiting
+        while waiting:
+            target, body = waiting.popleft()
+            if body is None:
+                self._marks_reached += 1
+                target.reach()
+                continue
+            self._position = position = self._position + 1
+            at_ns = self._now_ns()
+            if at_ns < self._last_ns:
+                at_ns = self._last_ns  # the machine's clock was set back
+            else:
+                self._last_ns = at_ns
+            return target, Stamped(position, at_ns, body)
+        return None
+
+    def mark(self, mark: Mark) -> None:
+        """Queue a mark behind all that has entered."""
+        with self._lock:
+            self._marks_set += 1
+            self._waiting.append((mark, None))
+        if self._waker.asleep:
+            self._waker.wake()
+
+    def connect(self, waker: Waker) -> None:
+        """From now on, whatever enters wakes this one."""
+        self._waker = waker
+
+    def close(self, reason: str = "closed") -> None:
+        """Let nothing in any more; what waits is still admitted."""
+        self._closed = self._closed or reason
+        self._unchecked = 0
+
+    def finish(self, reason: str = "closed") -> None:
+        """Close, and throw out what still waits: nobody will admit it."""
+        self.close(reason)
+        self._finished = True
+        self.throw_out(reason)
+
+    def throw_out(self, reason: str) -> None:
+        """Drop all that waits, telling `on_drop`; marks are reached."""
+        while self._waiting:
+            try:
+                target, body = self._waiting.popleft()
+            except IndexError:
+                return  # another thread does the same
+            if body is None:
+                self._marks_reached += 1
+                target.reach()
+            else:
+                with self._lock:
+                    self._thrown_out += 1
+                self._drop(reason, body)
+
+    def statistics(self) -> DoorStatistics:
+        """The counts so far."""
+        waiting = max(0, len(self._waiting) - (self._marks_set - self._marks_reached))
+        return DoorStatistics(
+            entered=self._position + waiting + self._thrown_out,
+            admitted=self._position,
+            waiting=waiting,
+            dropped=self._dropped,
+        )
+
+    def _may_enter(self, body: Input) -> bool:
+        if self._closed:
+            self._drop(self._closed, body)
+            return False
+        limit = self._stats_capacity if isinstance(body, TrackStats) else self._hard_capacity
+        if len(self._waiting) < limit or isinstance(body, NEVER_REFUSED):
+            return True
+        self._drop("door_full", body)
+        return False
+
+    def _drop(self, reason: str, body: Input) -> None:
+        with self._lock:
+            self._dropped += 1
+        self._on_drop(reason, body)

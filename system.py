@@ -1,0 +1,260 @@
+"""The one place that wires: ports, runtime and actors become a `Telemetry`.
+
+    with greenroom.start(webhook=…) as telemetry:
+        telemetry.room_started(room)
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+from thespian.actors import ActorSystem
+
+from .actors.supervisor import ChildClasses, ConfigureSupervisor, Supervisor
+from .adapters.analytics import AnalyticsThread, NullAnalyticsService
+from .adapters.exposition import MetricsServer
+from .adapters.http import HttpPoster
+from .adapters.reporter import LoggingReporter
+from .config import Settings, WebhookSettings
+from .core.metrics import Metrics
+from .core.ports import AnalyticsService, Clock, Ports
+from .errors import SystemBrokenError, SystemClosedError
+from .messages.calls import Call, FlushStats
+from .messages.control import AskWorkers, Input, Workers
+from .runtime.base import InProcessBase, BaseStatistics
+from .runtime.clock import SystemClock, VirtualClock
+from .runtime.door import Door, DoorStatistics
+from .service.calls import TelemetryCalls
+
+EXIT_SECONDS: Final = 2.0  # sentry-sdk's bound for the flush at interpreter exit
+ASK_SECONDS: Final = 10.0
+
+A = TypeVar("A")
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetryStatistics:
+    """A look inside: the door, the runtime, and the workers (current, and all kept)."""
+
+    door: DoorStatistics
+    runtime: BaseStatistics
+    workers: int
+    workers_retained: int
+
+
+class Telemetry(TelemetryCalls):
+    """A running greenroom in this process; made by `start()`. A `TelemetryService`.
+
+    With a `VirtualClock` nothing runs by itself: `advance_to()` and `sync()` run the actors on
+    the calling thread, and time stands still in between.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        analytics: AnalyticsService | None = None,
+        metrics_port: int | None = None,
+        clock: Clock | None = None,
+        children: ChildClasses | None = None,
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.metrics = Metrics(threading.Lock())
+        self._reporter = LoggingReporter(self.clock)
+        self._door = Door(
+            self.clock,
+            stats_capacity=settings.capacity,
+            hard_capacity=2 * settings.capacity,
+            on_drop=self._on_drop,
+        )
+        self._base = InProcessBase(self.clock)
+        self._base.door = self._door
+        hold, release = self._base.hold, self._base.release
+        self._analytics = AnalyticsThread(
+            analytics or NullAnalyticsService(),
+            self.metrics,
+            self._reporter,
+            hold=hold,
+            release=release,
+        )
+        self._poster = HttpPoster(self._door, self._reporter, hold=hold, release=release)
+        self._metrics_server = (
+            None
+            if metrics_port is None
+            else MetricsServer(self.metrics, settings.node_id, metrics_port)
+        )
+        self._system = ActorSystem(self._base, transientUnique=True)
+        self._supervisor = self._system.createActor(Supervisor)
+        ports = Ports(self._door, self.metrics, self._analytics, self._poster, self._reporter)
+        configure = ConfigureSupervisor(settings, ports, children or ChildClasses())
+        self._system.tell(self._supervisor, configure)
+        self._closing = threading.Lock()
+        self._closed = False
+        if not isinstance(self.clock, VirtualClock):
+            self._base.start()
+        atexit.register(self.close, EXIT_SECONDS)
+
+    def __enter__(self) -> Self:
+        """The telemetry itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close, waiting as `close()` does by default."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """One line for a debugger."""
+        state = "closed" if self._closed else "open"
+        return f"<Telemetry {self.settings.node_id} {state} {self._door!r}>"
+
+    @property
+    def metrics_port(self) -> int | None:
+        """Where the metrics are served, also when port 0 asked for any free one."""
+        return None if self._metrics_server is None else self._metrics_server.port
+
+    def sync(self, timeout: float | None = ASK_SECONDS) -> bool:
+        """Wait until all calls made so far by this thread are processed.
+
+        Processed means: counted, in the workers, given to the analytics service, and webhooks
+        queued for delivery (not: delivered).
+
+        Args:
+            timeout: Seconds; None waits for as long as it takes.
+
+        Returns:
+            False when the time ran out.
+
+        Raises:
+            SystemBrokenError: The dispatch thread died.
+        """
+        deadline = _deadline(timeout)
+        return self._base.barrier(timeout) and self._analytics.wait_idle(_left(deadline))
+
+    def advance_to(self, at_ns: int) -> None:
+        """Let virtual time pass until `at_ns` (Unix ns): every timer fires when it is due.
+
+        Time moves on only when nothing is runnable and no delivery is in flight.
+
+        Raises:
+            LifecycleError: The clock is not a `VirtualClock`.
+        """
+        self._base.advance_to(at_ns)
+
+    def workers(self) -> Workers:
+        """The current StatsWorkers, ordered by (room, participant)."""
+        return self._ask(AskWorkers(), Workers)
+
+    def statistics(self) -> TelemetryStatistics:
+        """Sizes and totals of now."""
+        workers = self.workers()
+        return TelemetryStatistics(
+            door=self._door.statistics(),
+            runtime=self._base.statistics(),
+            workers=len(workers.current),
+            workers_retained=workers.retained,
+        )
+
+    def close(self, timeout: float = ASK_SECONDS) -> bool:
+        """Flush, hand over what is in hand, and stop. Calls made afterwards raise.
+
+        Args:
+            timeout: Seconds in all. Webhooks that are not delivered by then are lost.
+
+        Returns:
+            Whether everything was handed over in time. A second call does nothing more.
+        """
+        with self._closing:
+            if self._closed:
+                return True
+            self._closed = True
+        atexit.unregister(self.close)
+        deadline = _deadline(timeout)
+        self._door.enter(self._supervisor, FlushStats())
+        try:
+            complete = self._base.quiesce(_left(deadline))
+        except SystemBrokenError:
+            complete = False
+        self._door.close()
+        complete &= self._poster.close(_left(deadline) or 0.0)
+        self._system.shutdown()
+        complete &= self._analytics.close(_left(deadline) or 0.0)
+        if self._metrics_server is not None:
+            self._metrics_server.close()
+        return complete
+
+    def _tell(self, call: Call) -> None:
+        if self._closed:
+            raise SystemClosedError("the telemetry is closed; start another one")
+        self._door.enter(self._supervisor, call)
+
+    def _ask(self, question: object, answer: type[A]) -> A:
+        with self._system.private() as asker:
+            reply = asker.ask(self._supervisor, question, ASK_SECONDS)
+        if not isinstance(reply, answer):
+            raise SystemBrokenError(f"the supervisor did not answer within {ASK_SECONDS} s")
+        return reply
+
+    def _on_drop(self, reason: str, body: Input) -> None:
+        self.metrics.dropped(reason)
+        self._reporter.dropped(reason, type(body).__name__)
+
+
+def start(
+    *,
+    webhook: WebhookSettings | None = None,
+    analytics: AnalyticsService | None = None,
+    metrics_port: int | None = None,
+    node_id: str = "greenroom",
+    flush_interval_seconds: float | None = 30.0,
+    close_wait_seconds: float = 180.0,
+    capacity: int = 262_144,
+    clock: Clock | None = None,
+    children: ChildClasses | None = None,
+) -> Telemetry:
+    """Start greenroom in this process, on one background thread.
+
+    Args:
+        webhook: Where webhooks go; None sends none.
+        analytics: Takes statistics and events, on a thread of its own; None keeps none.
+        metrics_port: Serves `/metrics` on 127.0.0.1 at this port (0: any free one); None: nowhere.
+        node_id: Label `node_id` of the metrics.
+        flush_interval_seconds: Between two flushes; None: only `flush_stats()` flushes.
+        close_wait_seconds: A worker closed for longer than this is retired.
+        capacity: Statistics that may wait to be processed; when full, new ones are dropped and
+            counted. Calls of other kinds have twice that room.
+        clock: A `VirtualClock` for tests and replays; None is the system's clock.
+        children: Classes to run in place of greenroom's own actors, for tests.
+
+    Raises:
+        ConfigError: A setting is wrong, or the port is taken; nothing was started.
+    """
+    settings = Settings(
+        node_id=node_id,
+        flush_interval_seconds=flush_interval_seconds,
+        close_wait_seconds=close_wait_seconds,
+        capacity=capacity,
+        webhook=webhook or WebhookSettings(),
+    )
+    return Telemetry(
+        settings, analytics=analytics, metrics_port=metrics_port, clock=clock, children=children
+    )
+
+
+def _deadline(timeout: float | None) -> float | None:
+    return None if timeout is None else time.monotonic() + timeout
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())

@@ -1,0 +1,1 @@
+"""Fakes, strategies and checks for tests, yours included."""

@@ -1,0 +1,8 @@
+from collections.abc import Callable
+
+from thespian.actors import Actor
+
+def actualActorClass(
+    actorClass: type[Actor] | str,
+    sourceHashLoader: Callable[[str, str], type[Actor]] | None = None,
+) -> type[Actor]: ...
