@@ -84,7 +84,9 @@ class Telemetry(TelemetryCalls):
             hold=hold,
             release=release,
         )
-        self._poster = HttpPoster(self._door, self._reporter, hold=hold, release=release)
+        self._poster = HttpPoster(
+            self._door, hold=hold, release=release, reporter=self._reporter
+        )
         self._metrics_server = (
             None
             if metrics_port is None

@@ -1,7 +1,7 @@
 """StatsWorker: the statistics of one participant in one room, for one incarnation.
 
 The supervisor tells it samples, ticks and that it was closed; it tells the recorder what a tick
-coalesced, and the supervisor when it was closed for longer than the wait. Transient: when it
+coalesced, and the supervisor which samples it left out and when it was closed for long. Transient: when it
 exits, it hands over what it still holds.
 """
 
@@ -13,7 +13,15 @@ from thespian.actors import ActorAddress
 
 from ..core.worker_state import WorkerState
 from ..messages.outputs import RecordStats
-from ..messages.stats import Close, Flush, Retire, TrackStat, WorkerClosed, WorkerSpec
+from ..messages.stats import (
+    Close,
+    Flush,
+    Retire,
+    SampleSkipped,
+    TrackStat,
+    WorkerClosed,
+    WorkerSpec,
+)
 from ._base import GreenroomActor, told
 
 
@@ -47,7 +55,8 @@ class StatsWorker(GreenroomActor):
     @told(TrackStat)
     def on_track_stat(self, sample: TrackStat, sender: ActorAddress) -> None:
         """Keep it until the next flush, also when closed."""
-        self.state.add(sample.track_id, sample.stream_type, sample.stat)
+        if not self.state.add(sample.track_id, sample.stream_type, sample.stat):
+            self.send(self.parent, SampleSkipped(self.state.spec.key, sample.track_id))
 
     @told(Close)
     def on_close(self, close: Close, sender: ActorAddress) -> None:

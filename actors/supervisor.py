@@ -36,6 +36,7 @@ from ..messages.stats import (
     Flush,
     FlushTick,
     Retire,
+    SampleSkipped,
     TrackStat,
     WorkerClosed,
     WorkerSpec,
@@ -115,6 +116,11 @@ class Supervisor(GreenroomActor):
     def on_flush_stats(self, call: calls.FlushStats, stamp: Stamped) -> None:
         """A flush between two ticks."""
         self._flush(stamp.at_ns)
+
+    @told(SampleSkipped)
+    def on_sample_skipped(self, skipped: SampleSkipped, sender: ActorAddress) -> None:
+        """A difference that was negative, as in the original; here it is counted."""
+        self.metrics.dropped("invalid_stat", intentional=True)
 
     @told(WorkerClosed)
     def on_worker_closed(self, closed: WorkerClosed, sender: ActorAddress) -> None:

@@ -21,7 +21,7 @@ from .transport_errors import transport_error
 
 KEEP_ALIVE_SECONDS: Final = 90.0  # Go's DefaultTransport.IdleConnTimeout
 DRAIN_BYTES: Final = 64 * 1024
-DRAIN_SECONDS: Final = 1.0
+DRAIN_SECONDS: Final = 0.25
 
 
 class Answer(NamedTuple):

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from socketserver import TCPServer, ThreadingMixIn
-from typing import Final
+from typing import ClassVar, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -164,7 +164,7 @@ class _IPv6Server(_Server):
 
 
 class _Handler(WSGIRequestHandler):
-    timeout: float | None = CLIENT_TIMEOUT_SECONDS
+    timeout: ClassVar[float | None] = CLIENT_TIMEOUT_SECONDS
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Log nothing: a scrape is no news."""

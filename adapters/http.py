@@ -24,7 +24,6 @@ from ..errors import TransportError
 from ..messages.control import InputFailed
 from ..messages.outputs import AttemptEnded
 from .exchange import Answer, Exchange
-from .transport_errors import transport_error
 
 CONCURRENT_MAX: Final = 512  # half of the 1,024 descriptors that a process usually may open
 DOOR_RETRY_SECONDS: Final = 0.05
@@ -83,9 +82,9 @@ class HttpPoster:
 
     Args:
         door: Where outcomes enter.
-        reporter: Told of faults of the poster itself.
         hold: Called when an attempt is taken, so that virtual time waits for it.
         release: Called when its outcome has entered the door.
+        reporter: Told of faults of the poster itself.
         concurrent_max: Attempts in flight at once; one URL gets at most half, see `core.slots`.
         user_agent: The header's value.
     """
@@ -93,10 +92,10 @@ class HttpPoster:
     def __init__(
         self,
         door: Door,
-        reporter: Reporter,
         *,
         hold: Callable[[], None],
         release: Callable[[], None],
+        reporter: Reporter,
         concurrent_max: int = CONCURRENT_MAX,
         user_agent: str | None = None,
     ) -> None:
@@ -114,7 +113,8 @@ class HttpPoster:
         # the rest belongs to the thread
         self._slots: Slots[_Job] = Slots(concurrent_max)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._stopping: asyncio.Event | None = None
+        self._stopping = asyncio.Event()
+        self._exchange: Exchange | None = None
 
     def __repr__(self) -> str:
         return f"HttpPoster({len(self._held)} held, closed={self._closed})"
@@ -135,6 +135,11 @@ class HttpPoster:
         self._door.enter(reply_to, job.cut_off())
         self._release()
 
+    def wait_idle(self, timeout_seconds: float | None) -> bool:
+        """Wait until no attempt is in flight; False when the time ran out."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._held, timeout_seconds)
+
     def close(self, timeout_seconds: float) -> bool:
         """Finish what is in flight, cut off what takes longer, and stop. Idempotent.
 
@@ -147,7 +152,7 @@ class HttpPoster:
             thread, loop = self._thread, self._loop
         if thread is not None and loop is not None:
             with suppress(RuntimeError):  # the loop has ended already
-                loop.call_soon_threadsafe(self._stop)
+                loop.call_soon_threadsafe(self._stopping.set)
             thread.join(STOP_SECONDS)
         return in_time
 
@@ -171,8 +176,8 @@ class HttpPoster:
             self._cut_off()
 
     async def _serve(self) -> None:
-        self._stopping = asyncio.Event()
-        async with Exchange(self._user_agent) as self._exchange:
+        async with Exchange(self._user_agent) as exchange:
+            self._exchange = exchange
             self._take()
             await self._stopping.wait()
             for task in self._tasks:
@@ -189,14 +194,10 @@ class HttpPoster:
             self._door.enter(job.reply_to, job.ended or job.cut_off())
             self._let_go(job)
 
-    def _stop(self) -> None:
-        if self._stopping is not None:
-            self._stopping.set()
-
     def _take(self) -> None:
         """Start what was posted, as far as there are slots."""
-        if self._stopping is None:
-            return  # _serve comes back to it when it has a session
+        if self._exchange is None:
+            return  # _serve comes back to it
         with self._changed:
             jobs = list(self._incoming)
             self._incoming.clear()
@@ -204,20 +205,23 @@ class HttpPoster:
             self._begin(self._slots.add(job.attempt.url, job))
 
     def _begin(self, jobs: Iterable[_Job]) -> None:
+        if self._exchange is None or self._stopping.is_set():
+            return  # they are held, so that they are cut off
         for job in jobs:
-            task = asyncio.create_task(self._work(job))
+            task = asyncio.create_task(self._work(job, self._exchange))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _work(self, job: _Job) -> None:
+    async def _work(self, job: _Job, exchange: Exchange) -> None:
         try:
-            job.ended = job.answered(await self._exchange.answer(job.attempt))
+            job.ended = job.answered(await exchange.answer(job.attempt))
         except TransportError as error:
             job.ended = job.failed(error)
-        except Exception as error:  # noqa: BLE001  # the top of a task: reported, and counts as failed
+        except Exception as error:  # noqa: BLE001  # the top of a task: reported, counts as failed
             self._report(error)
-            job.ended = job.failed(transport_error(job.attempt.url, error))
-        while not self._door.enter(job.reply_to, job.ended):
+            reason = post_error(job.attempt.url, type(error).__name__)
+            job.ended = job.failed(TransportError(reason))
+        while not self._door.enter(job.reply_to, job.ended) and not self._closed:
             await asyncio.sleep(DOOR_RETRY_SECONDS)  # the delivery would wait for it for ever
         self._let_go(job)
         self._begin(self._slots.release(job.attempt.url))

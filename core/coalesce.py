@@ -15,14 +15,9 @@ from typing import Final
 from google.protobuf.timestamp_pb2 import Timestamp
 from livekit.protocol.analytics import AnalyticsStat, AnalyticsStream
 
-from .times import NS_PER_SECOND
+from .times import NS_PER_SECOND, ZERO_TIME_NS
+from .widths import INT32_MAX, INT64_MAX, UINT32, UINT64
 
-ZERO_TIME_NS: Final = -62_135_596_800 * NS_PER_SECOND  # Go's time.Time{}: 0001-01-01, in Unix ns
-
-_INT32_MAX: Final = 2**31 - 1
-_INT64_MAX: Final = 2**63 - 1
-_UINT32: Final = 2**32 - 1  # masks: a Go sum wraps at its width, Python's protobuf would raise
-_UINT64: Final = 2**64 - 1
 _NO_LAYER: Final = -(2**31) - 1  # below every int32
 _NO_START: Final = 2**100  # later than every Timestamp, so that any start replaces it …
 _NO_END: Final = -(2**100)  # … and earlier, for the end
@@ -175,18 +170,18 @@ class TrackAccumulator:
         if self._scores is not None:
             _set_scores(stat, self._scores)
         stream = stat.streams.add()
-        stream.primary_packets = self._primary_packets & _UINT32
-        stream.primary_bytes = self._primary_bytes & _UINT64
-        stream.retransmit_packets = self._retransmit_packets & _UINT32
-        stream.retransmit_bytes = self._retransmit_bytes & _UINT64
-        stream.padding_packets = self._padding_packets & _UINT32
-        stream.padding_bytes = self._padding_bytes & _UINT64
-        stream.packets_lost = self._packets_lost & _UINT32
-        stream.packets_out_of_order = self._packets_out_of_order & _UINT32
-        stream.frames = self._frames & _UINT32
-        stream.nacks = self._nacks & _UINT32
-        stream.plis = self._plis & _UINT32
-        stream.firs = self._firs & _UINT32
+        stream.primary_packets = self._primary_packets & UINT32
+        stream.primary_bytes = self._primary_bytes & UINT64
+        stream.retransmit_packets = self._retransmit_packets & UINT32
+        stream.retransmit_bytes = self._retransmit_bytes & UINT64
+        stream.padding_packets = self._padding_packets & UINT32
+        stream.padding_bytes = self._padding_bytes & UINT64
+        stream.packets_lost = self._packets_lost & UINT32
+        stream.packets_out_of_order = self._packets_out_of_order & UINT32
+        stream.frames = self._frames & UINT32
+        stream.nacks = self._nacks & UINT32
+        stream.plis = self._plis & UINT32
+        stream.firs = self._firs & UINT32
         stream.rtt = self._rtt
         stream.jitter = self._jitter
         start_ns, end_ns = self._start_ns, self._end_ns
@@ -195,9 +190,9 @@ class TrackAccumulator:
         if self._layer != _NO_LAYER:
             layer = stream.video_layers.add()
             layer.layer = self._layer
-            layer.packets = self._layer_packets & _UINT32
-            layer.bytes = self._layer_bytes & _UINT64
-            layer.frames = self._layer_frames & _UINT32
+            layer.packets = self._layer_packets & UINT32
+            layer.bytes = self._layer_bytes & UINT64
+            layer.frames = self._layer_frames & UINT32
         return stat
 
     def _add_stream(self, stream: AnalyticsStream) -> bool:
@@ -254,7 +249,7 @@ class TrackAccumulator:
                 highest_bytes = layer_bytes
                 highest_frames = layer_frames
         # nothing is below 0: if all counters together are in range, so is each of them
-        if everything > _INT32_MAX and not _is_valid_stream(stream):
+        if everything > INT32_MAX and not _is_valid_stream(stream):
             return False
 
         self._primary_packets += primary_packets
@@ -286,22 +281,20 @@ class TrackAccumulator:
 
 def _is_valid_stream(stream: AnalyticsStream) -> bool:
     return (
-        stream.primary_packets <= _INT32_MAX
-        and stream.primary_bytes <= _INT64_MAX
-        and stream.retransmit_packets <= _INT32_MAX
-        and stream.retransmit_bytes <= _INT64_MAX
-        and stream.padding_packets <= _INT32_MAX
-        and stream.padding_bytes <= _INT64_MAX
-        and stream.packets_lost <= _INT32_MAX
-        and stream.packets_out_of_order <= _INT32_MAX
-        and stream.frames <= _INT32_MAX
-        and stream.nacks <= _INT32_MAX
-        and stream.plis <= _INT32_MAX
-        and stream.firs <= _INT32_MAX
+        stream.primary_packets <= INT32_MAX
+        and stream.primary_bytes <= INT64_MAX
+        and stream.retransmit_packets <= INT32_MAX
+        and stream.retransmit_bytes <= INT64_MAX
+        and stream.padding_packets <= INT32_MAX
+        and stream.padding_bytes <= INT64_MAX
+        and stream.packets_lost <= INT32_MAX
+        and stream.packets_out_of_order <= INT32_MAX
+        and stream.frames <= INT32_MAX
+        and stream.nacks <= INT32_MAX
+        and stream.plis <= INT32_MAX
+        and stream.firs <= INT32_MAX
         and all(
-            layer.packets <= _INT32_MAX
-            and layer.bytes <= _INT64_MAX
-            and layer.frames <= _INT32_MAX
+            layer.packets <= INT32_MAX and layer.bytes <= INT64_MAX and layer.frames <= INT32_MAX
             for layer in stream.video_layers
         )
     )

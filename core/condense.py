@@ -6,15 +6,12 @@ Source: livekit pkg/telemetry/statsworker.go, CondenseStat.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from livekit.protocol.analytics import AnalyticsStat
 
-from .coalesce import ZERO_TIME_NS, is_valid
-from .times import NS_PER_SECOND
-
-_UINT32: Final = 2**32 - 1  # masks: a Go sum wraps at its width
-_UINT64: Final = 2**64 - 1
+from .coalesce import is_valid
+from .times import NS_PER_SECOND, ZERO_TIME_NS
+from .widths import UINT32, UINT64
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +61,8 @@ def condense(stat: AnalyticsStat) -> CondensedStat | None:
     return CondensedStat(
         start_ns=start_ns,
         end_ns=end_ns,
-        bytes=octets & _UINT64,
-        packets=packets & _UINT32,
-        packets_lost=packets_lost & _UINT32,
-        frames=frames & _UINT32,
+        bytes=octets & UINT64,
+        packets=packets & UINT32,
+        packets_lost=packets_lost & UINT32,
+        frames=frames & UINT32,
     )

@@ -19,8 +19,9 @@ from ..messages.ids import StatsKey
 from . import metric_specs as specs
 from .families import Family, FamilySpec, LabelValues
 from .series import flatten
-from .track_counters import UINT64, Histogram, PacketCounters, StreamCounters, TrackCounters
+from .track_counters import Histogram, PacketCounters, StreamCounters, TrackCounters
 from .track_families import packet_families, stream_families
+from .widths import UINT64
 
 DOWNSTREAM: Final = int(StreamType.DOWNSTREAM)
 INCOMING: Final = "incoming"

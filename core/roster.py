@@ -24,7 +24,7 @@ from typing import Final
 from ..messages.control import WorkerStatus
 from ..messages.ids import GuardID, Incarnation, WorkerKey
 
-# a host that gives a guard to a new worker after the old one was retired is odd, but seen in vectors
+# a host may give a guard to a new worker after the old one was retired: odd, but seen in vectors
 REMEMBERED_GUARDS: Final = 65_536
 
 

@@ -10,15 +10,12 @@ Source: livekit pkg/telemetry/stats.go, TrackStats; pkg/telemetry/prometheus/pac
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Final
 
 from livekit.protocol.analytics import AnalyticsStat
 
 from . import metric_specs as specs
 from .families import Distribution
-
-UINT32: Final = 0xFFFF_FFFF
-UINT64: Final = 0xFFFF_FFFF_FFFF_FFFF
+from .widths import UINT32, UINT64
 
 
 class Histogram:

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 
 from . import metric_specs as specs
 from .families import Distribution, Family, FamilySpec, LabelValues
-from .track_counters import UINT64, Histogram, PacketCounters, StreamCounters
+from .track_counters import Histogram, PacketCounters, StreamCounters
+from .widths import UINT64
 
 
 def packet_families(counters: Mapping[LabelValues, PacketCounters]) -> Iterator[Family]:

@@ -6,8 +6,6 @@ that webhook.py names.
 
 from __future__ import annotations
 
-from typing import Final
-
 from google.protobuf.timestamp_pb2 import Timestamp
 from livekit.protocol.analytics import WebhookInfo
 from livekit.protocol.egress import EgressStatus
@@ -16,9 +14,7 @@ from livekit.protocol.webhook import WebhookEvent
 
 from .delivery import QUEUE_FULL, Done, Outcome
 from .metrics import enum_label
-from .times import timestamp
-
-GO_ZERO_TIME_SECONDS: Final = -62_135_596_800  # 0001-01-01T00:00:00Z, Go's time.Time{}
+from .times import ZERO_TIME_NS, timestamp
 
 
 def build_webhook_info(
@@ -79,7 +75,7 @@ def describe(done: Done) -> WebhookInfo:
 
 
 def _timestamp(at_ns: int | None) -> Timestamp:
-    return Timestamp(seconds=GO_ZERO_TIME_SECONDS) if at_ns is None else timestamp(at_ns)
+    return timestamp(ZERO_TIME_NS if at_ns is None else at_ns)
 
 
 def _describe_resources(info: WebhookInfo, event: WebhookEvent) -> None:

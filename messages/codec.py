@@ -163,7 +163,7 @@ def _record_coder(record: Any) -> _Coder:  # noqa: ANN401  # a dataclass or a Na
 _MESSAGES: Final = (
     *calls.CALLS,
     *(stats.WorkerSpec, stats.TrackStat, stats.Close, stats.Flush, stats.Retire),
-    *(stats.WorkerClosed, stats.FlushDue, stats.FlushTick),
+    *(stats.SampleSkipped, stats.WorkerClosed, stats.FlushDue, stats.FlushTick),
     *(outputs.RecordStats, outputs.RecordEvent, outputs.RecordNodeRooms, outputs.Notify),
     *(outputs.AttemptEnded, outputs.RetryDue, outputs.SweepDue),
     *(control.Stamped, control.AskWorkers, control.WorkerStatus, control.Workers),

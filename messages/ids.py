@@ -94,7 +94,8 @@ class StatsKey:
         """
         expected = {field.name for field in fields(cls)}
         if named.keys() != expected:
-            raise TypeError(f"key: missing or unknown fields {sorted(named.keys() ^ expected)}")
+            odd = sorted(map(str, named.keys() ^ expected))
+            raise TypeError(f"key: missing or unknown fields {odd}")
         numbers = {name: _enum_number(named[name], name) for name in KEY_ENUMS}
         return cls(**{**named, **numbers})  # type: ignore[arg-type]  # __post_init__ checks them
 

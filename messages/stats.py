@@ -52,6 +52,14 @@ class Retire:
 
 
 @message
+class SampleSkipped:
+    """A worker was given a sample that is not valid, and left it out."""
+
+    key: WorkerKey
+    track_id: TrackID
+
+
+@message
 class WorkerClosed:
     """A worker was closed for longer than the wait: it may be retired."""
 

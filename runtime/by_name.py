@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from logging.config import dictConfig
-from typing import Any
 
 from thespian.actors import ActorSystem
 
@@ -23,7 +22,7 @@ class ActorSystemBase(InProcessBase):
         logDefs: A configuration for logging.config.dictConfig, or nothing.
     """
 
-    def __init__(self, system: ActorSystem, logDefs: Mapping[str, Any] | bool | None = None) -> None:
+    def __init__(self, system: ActorSystem, logDefs: object = None) -> None:
         if isinstance(logDefs, Mapping):
             dictConfig(dict(logDefs))
         super().__init__(SystemClock(), system.capabilities)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from thespian.actors import (
+    ActorAddress,
     ActorExitRequest,
     ActorSystemMessage,
     ChildActorExited,
@@ -42,7 +43,7 @@ class Dispatcher:
     def __init__(self, population: Population) -> None:
         self._population = population
         self.door: Door | None = None
-        self.marks: deque[Mark] = deque()  # barriers of a base without a door
+        self._marks: deque[Mark] = deque()  # barriers of a base without a door
         self.delivered = 0
         self.raises = True  # what an actor dies of goes on to the caller of `run`
 
@@ -52,7 +53,19 @@ class Dispatcher:
     @property
     def has_work(self) -> bool:
         """Whether `run` would find something, timers apart."""
-        return bool(self._population.mailbox or self.door or self.marks)
+        return bool(
+            self._population.mailbox
+            or self._marks
+            or not (self.door is None or self.door.is_empty)
+        )
+
+    def place(self, mark: Mark) -> None:
+        """Have this mark reached when all that entered before is done; any thread."""
+        if self.door is not None:
+            self.door.mark(mark)
+        else:
+            self._marks.append(mark)
+            self._population.waker.wake()
 
     def run(self, is_enough: Callable[[], bool]) -> bool:
         """Deliver until nothing is left to do now, or until `is_enough()`, asked at each slice.
@@ -87,14 +100,14 @@ class Dispatcher:
             else:
                 admitted = admit()
                 if admitted is None:
-                    while self.marks:
-                        self.marks.popleft().reach()
+                    while self._marks:
+                        self._marks.popleft().reach()
                     self.delivered += count
                     return False
                 address, message = admitted
                 sender = root
                 if not isinstance(address, Cell):
-                    self._population.post(root, message, sender)
+                    self._population.dead_letters.add(ActorAddress(address), message)
                     continue
                 target = address
             actor = target.actor
@@ -102,7 +115,7 @@ class Dispatcher:
                 if actor is not None and not isinstance(message, ActorSystemMessage):
                     actor.receiveMessage(message, sender)
                     continue
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - it is the actor's end, not ours
                 self._fail(target, message, sender, error)
                 continue
             try:
@@ -118,17 +131,17 @@ class Dispatcher:
         kind = type(message)  # isinstance() believes what a message says of its __class__
         instance = target.instance
         if instance is None:
-            population.dead_letter(target, message)
+            population.dead_letters.add(target, message)
         elif instance.__class__ is Inbox or instance is population:
             instance.receiveMessage(message, sender)
         elif issubclass(kind, Thespian_StatusReq):
             population.post(sender, actor_status(population, target), target)
         elif target.actor is None and not issubclass(kind, ActorExitRequest | ChildActorExited):
-            population.dead_letter(target, message)  # it is exiting
+            population.dead_letters.add(target, message)  # it is exiting
         else:
             try:
                 instance.receiveMessage(message, sender)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001
                 self._fail(target, message, sender, error)
             if target.instance is None:
                 return  # that was its death
@@ -157,7 +170,7 @@ class Dispatcher:
             if not issubclass(kind, PoisonMessage):
                 poison = PoisonMessage(message, traceback.format_exc())
                 self._population.post(sender, poison, target)
-        except BaseException as end:
+        except BaseException as end:  # noqa: BLE001
             self._end(target, end)
 
     def _end(self, target: Cell, error: BaseException) -> None:

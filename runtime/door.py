@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, final
 
 from ..core.ports import Clock
 from ..messages.calls import TrackStats
@@ -38,6 +38,7 @@ class DoorStatistics:
     dropped: int
 
 
+@final
 class Mark:
     """A place in the door's queue: reached when all that was before it is done."""
 
@@ -65,8 +66,8 @@ class Door:
         clock: Stamps what is admitted.
         stats_capacity: TrackStats are refused while this many inputs wait.
         hard_capacity: Every other call is refused while this many wait.
-        on_drop: Told the reason ("door_full", "closed", "broken") and the input of each loss, on
-            the thread that brought it.
+        on_drop: Told the reason ("door_full", "closed", "broken") and the input of each loss: on
+            the thread that brought it, or at the end on the one that throws out the rest.
     """
 
     __slots__ = (
@@ -101,7 +102,7 @@ class Door:
         self._hard_capacity = hard_capacity
         self._on_drop = on_drop
         self._waker = Waker()  # nobody's, until a base has this door
-        self._waiting: deque[tuple[object, Input] | tuple[Mark, None]] = deque()
+        self._waiting: deque[tuple[object, Input | Mark]] = deque()
         self._unchecked = min(stats_capacity, hard_capacity)  # below this, anything may enter
         self._closed = ""  # the reason, once it is
         self._finished = False
@@ -120,9 +121,10 @@ class Door:
             f"{', ' + self._closed if self._closed else ''}>"
         )
 
-    def __len__(self) -> int:
-        """How many inputs and marks wait."""
-        return len(self._waiting)
+    @property
+    def is_empty(self) -> bool:
+        """Neither an input nor a mark waits."""
+        return not self._waiting
 
     def enter(self, target: object, body: Input) -> bool:
         """Queue `body` for the actor at address `target`; any thread, never blocks.
@@ -149,9 +151,9 @@ class Door:
         waiting = self._waiting
         while waiting:
             target, body = waiting.popleft()
-            if body is None:
+            if isinstance(body, Mark):
                 self._marks_reached += 1
-                target.reach()
+                body.reach()
                 continue
             self._position = position = self._position + 1
             at_ns = self._now_ns()
@@ -166,7 +168,7 @@ class Door:
         """Queue a mark behind all that has entered."""
         with self._lock:
             self._marks_set += 1
-            self._waiting.append((mark, None))
+            self._waiting.append((None, mark))
         if self._waker.asleep:
             self._waker.wake()
 
@@ -189,12 +191,12 @@ class Door:
         """Drop all that waits, telling `on_drop`; marks are reached."""
         while self._waiting:
             try:
-                target, body = self._waiting.popleft()
+                _, body = self._waiting.popleft()
             except IndexError:
                 return  # another thread does the same
-            if body is None:
+            if isinstance(body, Mark):
                 self._marks_reached += 1
-                target.reach()
+                body.reach()
             else:
                 with self._lock:
                     self._thrown_out += 1

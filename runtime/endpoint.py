@@ -23,8 +23,12 @@ class Inbox:
         return self._messages.qsize()
 
     def receiveMessage(self, msg: object, sender: Cell, /) -> None:
-        """Put it in; the sender is not told to who listens (so it is in Thespian)."""
+        """Put it in; who listens does not learn the sender (so it is in Thespian)."""
         self._messages.put(msg)
+
+    def put(self, message: object) -> None:
+        """Put it in."""
+        self._messages.put(message)
 
     def take(self, timeout_seconds: float | None) -> object | None:
         """The next message; None when there is none within this time (None: wait for ever)."""

@@ -9,12 +9,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from thespian.actors import (
     ActorAddress,
     ChildActorExited,
-    DeadEnvelope,
     Thespian_StatusReq,
     ThespianGeneration,
     ValidatedSource,
@@ -22,6 +21,7 @@ from thespian.actors import (
 
 from ..core.ports import Clock
 from .cell import About, ActorClass, Cell, Envelope, Receiver, Requirements, ask_to_exit
+from .dead_letters import DeadLetters, Stray
 from .sources import Sources
 from .spawn import Spawner
 from .status import system_status
@@ -31,14 +31,6 @@ from .waker import Waker
 log = logging.getLogger(__name__)
 
 SYSTEM_ADDRESS = "/ActorSys"  # thespian.actors.ActorSystem.systemAddress
-NEVER_DEAD_LETTERS = (DeadEnvelope, ChildActorExited)
-
-
-class Stray(NamedTuple):
-    """A message to an address that is not of any base in this process."""
-
-    target: ActorAddress
-    message: object
 
 
 class Population:
@@ -63,8 +55,7 @@ class Population:
         self.sources = Sources(self._send_as_system)
         self.spawner = Spawner(self.capabilities, self.sources.loaded)
         self.names: dict[str, Cell] = {}
-        self.dead_letter_handler: ActorAddress | None = None
-        self.dead_letters = 0
+        self.dead_letters = DeadLetters(self._send_as_system)
         self.closing = False
         self.when_closing: Callable[[], None] = do_nothing
         self._numbers = itertools.count()
@@ -176,10 +167,12 @@ class Population:
             self._descendants += 1
         try:
             actor = self.spawner.spawn(actor_class, requirements, source_hash)
-        except Exception as error:
+        except BaseException as error:
             log.warning("could not create an actor of %s", actor_class, exc_info=True)
             self.bury(cell)
             if must_succeed and not isinstance(error, AssertionError):
+                raise
+            if not isinstance(error, Exception | SystemExit):
                 raise
             return
         actor._myRef = cell
@@ -220,28 +213,25 @@ class Population:
             self._descendants -= 1
         if cell.pending_timers:
             self.timers.forget(cell)
-        if self.dead_letter_handler is cell:
-            self.dead_letter_handler = None
+        self.dead_letters.register(cell, enable=False)
         self.sources.forget(cell)
         self._adopt_children_of(cell)
-        notice = ChildActorExited(cell)
-        self._send_notice(parent, notice, cell)
+        cell.actor_send(parent, ChildActorExited(cell))
         about, cell.about = cell.about, None
         if about is not None:
             if about.global_name and self.names.get(about.global_name) is cell:
                 del self.names[about.global_name]
             if about.nanny is not None:
-                self._send_notice(about.nanny, notice, cell)
-
-    def _send_notice(self, target: Cell, notice: ChildActorExited, sender: Cell) -> None:
-        sender.actor_send(target, notice)
+                cell.actor_send(about.nanny, ChildActorExited(cell))
 
     def _adopt_children_of(self, cell: Cell) -> None:
-        for child in cell.children or ():
+        orphans, cell.children = list(cell.children or ()), None
+        for child in orphans:
             child.parent = self.root
             self.primaries[child] = None
-            self._descendants -= 1
-        cell.children = None
+        self._descendants -= len(orphans)
+        if self.closing:
+            ask_to_exit(orphans, self.root)
 
     # Messages
 
@@ -257,20 +247,12 @@ class Population:
     def _send_as_system(self, target: ActorAddress, message: object) -> None:
         self.post(target, message, self.root)
 
-    def dead_letter(self, target: ActorAddress, message: object) -> None:
-        """Count a message that nobody takes, and hand it to whoever handles such."""
-        if isinstance(message, NEVER_DEAD_LETTERS):
-            return
-        self.dead_letters += 1
-        if self.dead_letter_handler is not None:
-            self._send_as_system(self.dead_letter_handler, DeadEnvelope(target, message))
-
     def receiveMessage(self, msg: object, sender: Cell, /) -> None:
         """What is sent to the system itself."""
         if isinstance(msg, ChildActorExited):
             self.child_gone(self.root, msg.childAddress)
         elif isinstance(msg, Stray):
-            self.dead_letter(msg.target, msg.message)
+            self.dead_letters.add(*msg)
         elif isinstance(msg, ValidatedSource):
             self.sources.accept(msg, sender)
         elif isinstance(msg, Thespian_StatusReq):
@@ -280,7 +262,7 @@ class Population:
 
     def set_timer(self, cell: Cell, period: Period, payload: object) -> None:
         """Wake the actor after a while; any thread."""
-        if cell.instance is not None:
+        if cell.actor is not None:  # an exiting actor gets no more wake-ups
             due_ns = self.clock.monotonic_ns() + period_ns(period)
             self.timers.add(cell, due_ns, period, payload)
             if self.waker.asleep:
@@ -288,10 +270,7 @@ class Population:
 
     def handle_dead_letters(self, address: ActorAddress, *, enable: bool) -> None:
         """Send dead letters to this actor: the latest to register gets them."""
-        if enable:
-            self.dead_letter_handler = address
-        elif self.dead_letter_handler is address:
-            self.dead_letter_handler = None
+        self.dead_letters.register(address, enable=enable)
 
     def register_source_authority(self, address: ActorAddress) -> None:
         """Let this actor validate sources from now on."""
@@ -319,10 +298,11 @@ class Population:
         ask_to_exit([cell for cell in self._everyone() if not self._fits(cell)], self.root)
 
     def begin_shutdown(self) -> None:
-        """Ask every actor to exit, and make no more of them."""
-        self.closing = True
-        self.root.actor = None
-        ask_to_exit(list(self.primaries), self.root)
+        """Ask every actor to exit, and make no more of them; any thread."""
+        with self._lock:  # nobody is born between the two lines
+            self.root.actor = None
+            ask_to_exit(list(self.primaries), self.root)
+            self.closing = True
         self.when_closing()
 
     def let_go(self) -> None:

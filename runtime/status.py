@@ -23,8 +23,8 @@ def system_status(population: Population) -> Thespian_SystemStatus:
         status.addChild(child)
     for name, cell in population.names.items():
         status.addGlobalActor(name, cell)
-    if population.dead_letter_handler is not None:
-        status.setDeadLetterHandler(population.dead_letter_handler)
+    if population.dead_letters.handler is not None:
+        status.setDeadLetterHandler(population.dead_letters.handler)
     return status
 
 

@@ -20,22 +20,18 @@ from livekit.protocol.analytics import (
 )
 from livekit.protocol.egress import EgressInfo
 from livekit.protocol.ingress import IngressInfo
-from livekit.protocol.models import (
-    ClientInfo,
-    ParticipantInfo,
-    ReconnectReason,
-    Room,
-)
+from livekit.protocol.models import ClientInfo, ParticipantInfo, ReconnectReason, Room
 
 from ..messages import calls
-from ..messages.ids import (
-    NodeID,
-    RoomID,
-    RoomName,
-    StatsKey,
-    checked_text,
+from ..messages.ids import NodeID, RoomID, RoomName, StatsKey, checked_text
+from .checks import (
+    checked_flag,
+    checked_guard,
+    copied,
+    copied_all,
+    copied_or_none,
+    enum_number,
 )
-from .checks import checked_flag, checked_guard, copied, copied_or_none, enum_number
 from .track_calls import TrackCalls
 
 
@@ -61,8 +57,9 @@ class TelemetryCalls(TrackCalls):
             key = _stats_key(key)
         if type(stat) is not AnalyticsStat:
             raise TypeError(f"stat: expected AnalyticsStat, got {type(stat).__name__}")
-        if type(room_id) is not str or type(room_name) is not str:
+        if type(room_id) is not str or not room_id.isascii():
             checked_text(room_id, "room_id")
+        if type(room_name) is not str or not room_name.isascii():
             checked_text(room_name, "room_name")
         self._tell(
             calls.TrackStats(RoomID(room_id), RoomName(room_name), key, stat.SerializeToString())
@@ -192,7 +189,7 @@ class TelemetryCalls(TrackCalls):
 
     def send_stats(self, stats: Sequence[AnalyticsStat]) -> None:
         """As `TelemetryService.send_stats`."""
-        self._tell(calls.SendStats(tuple(copied(AnalyticsStat, stat, "stats") for stat in stats)))
+        self._tell(calls.SendStats(copied_all(AnalyticsStat, stats, "stats")))
 
     def send_event(self, event: AnalyticsEvent) -> None:
         """As `TelemetryService.send_event`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
 from google.protobuf.message import Message
@@ -36,6 +37,18 @@ def copied_or_none(kind: type[M], value: object, name: str) -> M | None:
     return None if value is None else copied(kind, value, name)
 
 
+def copied_all(kind: type[M], values: object, name: str) -> tuple[M, ...]:
+    """Copies of all messages of a sequence.
+
+    Raises:
+        TypeError: It is none, or one of them is not a `kind`.
+    """
+    if not isinstance(values, Iterable):
+        expected = f"a sequence of {kind.__name__}"
+        raise TypeError(f"{name}: expected {expected}, got {type(values).__name__}")
+    return tuple(copied(kind, value, name) for value in values)
+
+
 def checked_flag(value: object, name: str) -> bool:
     """A bool.
 
@@ -52,11 +65,14 @@ def checked_guard(value: object) -> GuardID | None:
 
     Raises:
         TypeError: It is something else.
+        ValueError: It is beyond 64 bits, so `guard()` never gave it.
     """
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"guard: expected an id from guard(), or None, got {type(value).__name__}")
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"guard: {value} does not fit 64 bits")
     return GuardID(value)
 
 

@@ -16,8 +16,10 @@ from livekit.protocol.analytics import AnalyticsEvent, AnalyticsNodeRooms, Analy
 from ..actors._base import ActorAddress, Configure, GreenroomActor, told
 from ..core.attempt import Attempt
 from ..core.ports import Door
+from ..messages.calls import Call
 from ..messages.control import Input, InputFailed
 from ..messages.outputs import AttemptEnded, Notify
+from ..service.calls import TelemetryCalls
 
 
 class RecordingAnalytics:
@@ -59,6 +61,21 @@ class RecordingAnalytics:
     def room_project_reporter(self) -> object:
         """There is none."""
         return None
+
+
+class RecordingTelemetry(TelemetryCalls):
+    """A `TelemetryService` that keeps the calls, checked and copied, and does nothing with them.
+
+    Attributes:
+        calls: The message of each call, in order.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Call] = []
+
+    def _tell(self, call: Call) -> None:
+        self.calls.append(call)
 
 
 class RecordingNotifier(GreenroomActor):

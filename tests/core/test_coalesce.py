@@ -233,6 +233,15 @@ def test_a_sample_that_cannot_be_read_changes_nothing(good_streams: int) -> None
     assert (accumulator.result(), accumulator.statistics()) == (result, statistics)
 
 
+def test_a_time_of_zero_gives_way_even_to_one_before_it() -> None:
+    zero, before = (Timestamp(seconds=GO_ZERO_SECONDS - earlier) for earlier in (0, 1))
+    parts = [AnalyticsStream(start_time=time, end_time=time) for time in (zero, before)]
+
+    result = merged([AnalyticsStat(streams=parts)]).streams[0]
+
+    assert (result.start_time, result.end_time) == (before, before)
+
+
 def test_nanoseconds_may_carry_the_seconds_over_their_edge() -> None:
     edge = Timestamp(seconds=2**63 - 1, nanos=2_000_000_000)
 

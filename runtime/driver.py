@@ -1,0 +1,279 @@
+"""On which thread the actors run, and how other threads wait for them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from ..errors import LifecycleError, SystemBrokenError
+from .clock import VirtualClock
+from .dispatch import Dispatcher
+from .door import Mark
+from .endpoint import Inbox
+from .population import Population, do_nothing
+
+log = logging.getLogger(__name__)
+
+THREAD_NAME: Final = "greenroom-dispatch"
+# How often a thread that waits for its turn to pump looks into its inbox.
+TURN_SECONDS: Final = 0.01
+
+
+class Limit:
+    """A point in real time until which something may take; virtual clocks do not count here.
+
+    Args:
+        seconds: From now; None: there is no limit.
+    """
+
+    __slots__ = ("_at",)
+
+    def __init__(self, seconds: float | None) -> None:
+        self._at = None if seconds is None else time.monotonic() + seconds
+
+    def left(self) -> float | None:
+        """Seconds that are left, not below 0; None: no limit."""
+        return None if self._at is None else max(0.0, self._at - time.monotonic())
+
+    def is_over(self) -> bool:
+        """Whether the time is over."""
+        return self._at is not None and time.monotonic() >= self._at
+
+
+NO_LIMIT: Final = Limit(None)
+
+
+class Driver:
+    """Runs a dispatcher: on a thread of its own once started, else on whoever waits.
+
+    Args:
+        population: The actors; their clock is the one of the timers.
+        dispatcher: What to run.
+    """
+
+    def __init__(self, population: Population, dispatcher: Dispatcher) -> None:
+        self._population = population
+        self._dispatcher = dispatcher
+        self._clock = population.clock
+        self._waker = population.waker
+        self._thread: threading.Thread | None = None
+        self._turn = threading.Lock()  # whoever has it dispatches
+        self._runner: int | None = None  # the ident of that thread
+        self._lock = threading.Lock()
+        self._held = 0
+        self._marks: set[Mark] = set()
+        self.is_closed = False
+        self.broken: BaseException | None = None
+        self.when_finished: Callable[[], None] = do_nothing
+
+    def __repr__(self) -> str:
+        return f"<Driver {self.state}, {self._held} held>"
+
+    @property
+    def state(self) -> str:
+        """In one word."""
+        if self.broken is not None:
+            return "broken"
+        if self.is_closed:
+            return "closed"
+        return "pumped" if self._thread is None else "threaded"
+
+    @property
+    def is_threaded(self) -> bool:
+        """Whether it has (or had) a thread of its own."""
+        return self._thread is not None
+
+    def start(self) -> None:
+        """Run on a thread from now on; see `InProcessBase.start`."""
+        if isinstance(self._clock, VirtualClock):
+            raise LifecycleError("a base with a virtual clock is pumped: call advance_to()")
+        with self._lock:
+            if self.is_closed:
+                raise LifecycleError("this base is closed")
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._loop, name=THREAD_NAME, daemon=True)
+                self._thread.start()
+
+    def hold(self) -> None:
+        """Work has begun outside."""
+        with self._lock:
+            self._held += 1
+
+    def release(self) -> None:
+        """Work outside is done."""
+        with self._lock:
+            if not self._held:
+                raise LifecycleError("release() without hold()")
+            self._held -= 1
+        if self._waker.asleep:
+            self._waker.wake()
+
+    # Waiting
+
+    def run_until_idle(self, timeout_seconds: float | None) -> bool:
+        """Run here until nothing is left and nothing is held; False: time over first."""
+        if self.is_threaded:
+            raise LifecycleError("this base has a thread: call barrier()")
+        limit = Limit(timeout_seconds)
+        with self._taking_turn(limit) as mine:
+            while mine and self._dispatcher.run(limit.is_over):
+                held = self._held  # before looking for work: what a holder left will be seen
+                if not self._dispatcher.has_work:
+                    if not held:
+                        return True
+                    if limit.is_over():
+                        return False
+                    self._nap(limit, held)
+        return False
+
+    def run_for(self, inbox: Inbox, limit: Limit) -> object | None:
+        """Run here until something is in `inbox` (returns it), or nothing more can come (None)."""
+        while not len(inbox):
+            if not self._turn.acquire(blocking=False):
+                left = limit.left()  # another thread pumps, perhaps for us too
+                found = inbox.take(TURN_SECONDS if left is None else min(left, TURN_SECONDS))
+                if found is not None or limit.is_over():
+                    return found
+                continue
+            with self._running():
+                self._dispatcher.run(lambda: bool(len(inbox)) or limit.is_over())
+                held = self._held
+                if len(inbox):
+                    break
+                if limit.is_over() or self._is_hopeless(held):
+                    return None
+                self._nap(limit, held)
+        return inbox.take(0)
+
+    def barrier(self, timeout_seconds: float | None) -> bool:
+        """Wait until all that entered before is done; False: time over first."""
+        self.refuse_actors()
+        self.check()
+        if self.is_closed:
+            return True  # what had not been done was thrown out, and counted
+        if not self.is_threaded:
+            return self.run_until_idle(timeout_seconds)
+        mark = Mark()
+        with self._lock:
+            self._marks.add(mark)
+        self._dispatcher.place(mark)
+        reached = self.is_closed or mark.wait(timeout_seconds)
+        with self._lock:
+            self._marks.discard(mark)
+        self.check()
+        return reached
+
+    # The end
+
+    def leave(self, timeout_seconds: float) -> bool:
+        """Run until all actors have gone, after they were asked to; False: time over first.
+
+        Called by an actor it returns at once: the thread that runs it will see to it.
+        """
+        if self._runner == threading.get_ident():
+            return False
+        if self._thread is not None:
+            self._thread.join(max(0.0, timeout_seconds))
+        elif not self.is_closed:
+            limit = Limit(timeout_seconds)
+            with self._taking_turn(limit) as mine:
+                while mine and not self._is_over() and not limit.is_over():
+                    self._dispatcher.run(limit.is_over)
+                    held = self._held
+                    if self._is_hopeless(held):
+                        break
+                    self._nap(limit, held)
+        gone = not self._population.primaries
+        self.finish()
+        return gone
+
+    def finish(self) -> None:
+        """Let go of everything, and of all who wait; again: nothing happens."""
+        with self._lock:
+            if self.is_closed:
+                return
+            self.is_closed = True
+            marks = list(self._marks)
+        self._waker.wake()
+        self._population.let_go()
+        for mark in marks:
+            mark.reach()
+        self.when_finished()
+        if self._dispatcher.door is not None:
+            self._dispatcher.door.finish("closed" if self.broken is None else "broken")
+
+    def check(self) -> None:
+        """Raise SystemBrokenError if the dispatch thread is dead."""
+        if self.broken is not None:
+            raise SystemBrokenError("the dispatch thread is dead") from self.broken
+
+    def refuse_actors(self) -> None:
+        """Raise LifecycleError on the thread that dispatches: it would wait for itself."""
+        if self._runner == threading.get_ident():
+            raise LifecycleError("an actor cannot wait for the system that runs it")
+
+    # How it runs
+
+    def _loop(self) -> None:
+        self._dispatcher.raises = False
+        try:
+            with self._taking_turn(NO_LIMIT):
+                while not self._is_over():
+                    if self._dispatcher.run(self._is_over):
+                        self._nap(NO_LIMIT, self._held)
+        except BaseException as error:
+            log.critical("the dispatch thread is dead", exc_info=error)
+            self.broken = error
+        self.finish()
+
+    def _is_over(self) -> bool:
+        return self.is_closed or (self._population.closing and not self._population.primaries)
+
+    def _is_hopeless(self, held: int) -> bool:
+        """Whether a pumped base, with so many holds, is idle and will stay so."""
+        timers = self._population.timers and not isinstance(self._clock, VirtualClock)
+        return not (held or timers or self._dispatcher.has_work)
+
+    def _nap(self, limit: Limit, held: int) -> None:
+        """Sleep until there is work, a timer is due, or the time is over.
+
+        Also until there are no longer `held` holds: their number when work was last looked for.
+        """
+        self._waker.prepare()
+        if self._dispatcher.has_work or self._is_over() or self._held != held:
+            self._waker.cancel()
+        else:
+            self._waker.sleep(self._nap_seconds(limit))
+
+    def _nap_seconds(self, limit: Limit) -> float | None:
+        due_ns = self._population.timers.next_due_ns()
+        left = limit.left()
+        if due_ns is None or isinstance(self._clock, VirtualClock):
+            return left
+        seconds = max(0.0, (due_ns - self._clock.monotonic_ns()) / 1e9)
+        return seconds if left is None else min(seconds, left)
+
+    @contextmanager
+    def _taking_turn(self, limit: Limit) -> Iterator[bool]:
+        """Be the thread that dispatches; gives False when the time was over first."""
+        self.refuse_actors()
+        left = limit.left()
+        if self._turn.acquire(timeout=-1 if left is None else left):
+            with self._running():
+                yield True
+        else:
+            yield False
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """Having the turn, be known as the runner; give the turn back at the end."""
+        self._runner = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._runner = None
+            self._turn.release()

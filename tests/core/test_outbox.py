@@ -1,0 +1,403 @@
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import Final
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from livekit.protocol.webhook import WebhookEvent
+
+from greenroom.config import LIVEKIT_POLICY, DeliveryPolicy
+from greenroom.core.delivery import Decision, Done, Outcome, Queued, Send, Wait
+from greenroom.core.outbox import Outbox
+from greenroom.core.times import NS_PER_SECOND
+from greenroom.core.webhook import Target
+from greenroom.core.webhook_info import describe
+from greenroom.messages.outputs import AttemptEnded, RetryDue
+
+START_NS: Final = 1_700_000_000 * NS_PER_SECOND
+URL: Final = "http://user:pw@h/hook"
+TARGET: Final = Target(URL, "key", "secret")
+POLICY: Final = replace(LIVEKIT_POLICY, max_attempts=3, max_depth=3)
+
+
+def at(seconds: float) -> int:
+    return START_NS + round(seconds * NS_PER_SECOND)
+
+
+def offer(
+    outbox: Outbox, name: str = "", *, key: str = "room", url: str = URL, now: float = 0.0
+) -> tuple[Decision, ...]:
+    target = replace(TARGET, url=url)
+    return outbox.offer(target, key, WebhookEvent(id=name), name.encode(), at(now))
+
+
+def end(
+    outbox: Outbox,
+    delivery_id: int,
+    attempt: int = 1,
+    *,
+    status: int | None = 200,
+    error: str = "",
+    retryable: bool = True,
+    sent: bool = True,
+    retry_after: str = "",
+    now: float = 0.0,
+    fraction: float = 0.0,
+) -> tuple[Decision, ...]:
+    ended = AttemptEnded(
+        delivery_id, attempt, status, retry_after, error, retryable, sent, duration_ns=1
+    )
+    return outbox.attempt_ended(ended, at(now), fraction)
+
+
+def shape(decisions: tuple[Decision, ...]) -> list[str]:
+    shown = []
+    for decision in decisions:
+        match decision:
+            case Queued(length):
+                shown.append(f"queued {length}")
+            case Send(delivery, attempt):
+                shown.append(f"send {delivery.event.id} {attempt}")
+            case Wait(_, attempt, seconds):
+                shown.append(f"wait {seconds:g} for {attempt}")
+            case Done(delivery, outcome, reason):
+                shown.append(f"{outcome} {delivery.event.id} {reason}".rstrip())
+    return shown
+
+
+def only_done(decisions: tuple[Decision, ...]) -> Done:
+    (done,) = (decision for decision in decisions if isinstance(decision, Done))
+    return done
+
+
+# ── order ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_only_the_head_of_a_key_is_in_flight() -> None:
+    outbox = Outbox(POLICY)
+
+    assert shape(offer(outbox, "a")) == ["queued 1", "send a 1"]
+    assert shape(offer(outbox, "b")) == ["queued 1"]
+    assert shape(offer(outbox, "c")) == ["queued 2"]
+    assert shape(end(outbox, 1)) == ["success a", "send b 1"]
+    assert shape(end(outbox, 2)) == ["success b", "send c 1"]
+    assert shape(end(outbox, 3)) == ["success c"]
+
+
+def test_a_retried_event_is_not_overtaken() -> None:
+    outbox = Outbox(POLICY)
+    offer(outbox, "a")
+    offer(outbox, "b")
+
+    assert shape(end(outbox, 1, status=500)) == ["wait 1 for 2"]
+    assert shape(offer(outbox, "c")) == ["queued 2"]
+    assert shape(outbox.retry_due(RetryDue(1, 2))) == ["send a 2"]
+    assert shape(end(outbox, 1, 2)) == ["success a", "send b 1"]
+
+
+@pytest.mark.parametrize(("key", "url"), [("other", URL), ("room", "http://other/hook")])
+def test_another_key_or_another_url_does_not_wait(key: str, url: str) -> None:
+    outbox = Outbox(POLICY)
+    offer(outbox, "slow")
+
+    assert shape(offer(outbox, "quick", key=key, url=url)) == ["queued 1", "send quick 1"]
+
+
+# ── ends ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_event_is_given_up_after_the_last_attempt() -> None:
+    outbox = Outbox(POLICY)
+    offer(outbox, "a")
+
+    assert shape(end(outbox, 1, 1, status=500)) == ["wait 1 for 2"]
+    outbox.retry_due(RetryDue(1, 2))
+    assert shape(end(outbox, 1, 2, status=None, error="EOF")) == ["wait 2 for 3"]
+    outbox.retry_due(RetryDue(1, 3))
+    done = only_done(end(outbox, 1, 3, status=503))
+
+    assert done.outcome is Outcome.FAILURE
+    assert done.send_error == "POST http://user:xxxxx@h/hook giving up after 3 attempt(s)"
+
+
+def test_an_event_is_given_up_at_once_when_no_retry_can_help() -> None:
+    outbox = Outbox(POLICY)
+    giving_up = "POST http://user:xxxxx@h/hook giving up after 1 attempt(s)"
+
+    offer(outbox, "a")
+    refused = only_done(end(outbox, 1, status=404))
+    offer(outbox, "b")
+    unsupported = only_done(end(outbox, 2, status=None, error="no", retryable=False))
+    offer(outbox, "c")
+    unparsed = only_done(end(outbox, 3, status=None, error="parse", retryable=False, sent=False))
+
+    assert refused.send_error == f"{giving_up}: unexpected HTTP status 404"
+    assert unsupported.send_error == f"{giving_up}: no"
+    assert unparsed.send_error == "parse"
+
+
+def test_retry_after_and_jitter_reach_the_wait() -> None:
+    outbox = Outbox(replace(POLICY, jitter=0.5))
+    offer(outbox, "a")
+
+    decisions = end(outbox, 1, status=429, retry_after="8", fraction=0.5)
+
+    assert shape(decisions) == ["wait 10 for 2"]
+
+
+# ── drops ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_event_in_flight_does_not_count_for_the_depth() -> None:
+    outbox = Outbox(replace(POLICY, max_depth=1))
+
+    assert shape(offer(outbox, "EV_0")) == ["queued 1", "send EV_0 1"]
+    assert shape(offer(outbox, "EV_1")) == ["queued 1"]
+    assert shape(offer(outbox, "EV_2")) == ["drop EV_2 queue is full"]
+    assert shape(offer(outbox, "EV_3")) == ["drop EV_3 queue is full"]
+    assert shape(end(outbox, 1)) == ["success EV_0", "send EV_1 1"]
+    assert shape(end(outbox, 2)) == ["success EV_1"]
+
+
+def test_an_event_is_dropped_when_it_is_too_old_at_its_turn() -> None:
+    outbox = Outbox(POLICY)
+    offer(outbox, "a")
+    offer(outbox, "old", now=0.0)
+    offer(outbox, "older by nothing", now=0.5)
+
+    decisions = end(outbox, 1, now=30.5)
+
+    assert shape(decisions) == ["success a", "drop old age", "send older by nothing 1"]
+
+
+def test_a_retry_does_not_look_at_the_age() -> None:
+    outbox = Outbox(POLICY)
+    offer(outbox, "a")
+    end(outbox, 1, status=500, now=100.0)
+
+    assert shape(outbox.retry_due(RetryDue(1, 2))) == ["send a 2"]
+
+
+def test_without_a_maximum_age_nothing_is_too_old() -> None:
+    outbox = Outbox(replace(POLICY, max_age_seconds=None))
+    offer(outbox, "a")
+    offer(outbox, "b")
+
+    assert shape(end(outbox, 1, now=1e6)) == ["success a", "send b 1"]
+
+
+# ── what comes twice, late or never ─────────────────────────────────────────────────────────────
+
+
+def test_the_outcome_of_an_attempt_counts_once() -> None:
+    outbox = Outbox(POLICY)
+    offer(outbox, "a")
+    offer(outbox, "b")
+    end(outbox, 1)
+
+    assert end(outbox, 1) == ()
+    assert outbox.statistics().stale == 1
+    assert outbox.statistics().in_flight == 1
+
+
+def test_what_nobody_waits_for_is_ignored_and_counted() -> None:
+    outbox = Outbox(POLICY)
+    offer(outbox, "a")
+
+    assert outbox.retry_due(RetryDue(1, 1)) == ()  # it is in flight
+    assert end(outbox, 1, 2) == ()  # another attempt
+    assert end(outbox, 7) == ()  # another delivery
+    end(outbox, 1, status=500)
+    assert end(outbox, 1, status=200) == ()  # the attempt before the wait
+    assert outbox.retry_due(RetryDue(1, 3)) == ()  # not the one that is due
+    assert outbox.statistics().stale == 5
+    assert shape(outbox.retry_due(RetryDue(1, 2))) == ["send a 2"]
+
+
+# ── idle queues ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_queue_is_forgotten_when_it_is_empty_and_was_unused_for_longer_than_idle() -> None:
+    outbox = Outbox(replace(POLICY, idle_seconds=300))
+    offer(outbox, "a")
+    end(outbox, 1)
+
+    assert outbox.sweep(at(300)) == ()
+    assert outbox.sweep(at(300.001)) == ((URL, "room"),)
+    assert len(outbox) == 0
+
+
+@pytest.mark.parametrize("status", [None, 500], ids=["in flight", "backing off"])
+def test_a_queue_with_an_event_is_never_forgotten(status: int | None) -> None:
+    outbox = Outbox(POLICY)
+    offer(outbox, "a")
+    if status is not None:
+        end(outbox, 1, status=status)
+
+    assert outbox.sweep(at(1e6)) == ()
+    assert shape(offer(outbox, "b")) == ["queued 1"]
+
+
+# ── records ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def record(done: Done) -> dict[str, object]:
+    plain: dict[str, object] = MessageToDict(describe(done), preserving_proto_field_name=True)
+    return {name: plain[name] for name in plain if name not in {"created_at", "event_id"}}
+
+
+def test_the_record_of_a_delivery_has_its_times() -> None:
+    outbox = Outbox(POLICY)
+    offer(outbox, "a")
+    offer(outbox, "b", now=1)
+    end(outbox, 1, now=3)
+    end(outbox, 2, status=500, now=4)
+    outbox.retry_due(RetryDue(2, 2))
+
+    assert record(only_done(end(outbox, 2, 2, now=10))) == {
+        "url": URL,
+        "queued_at": "2023-11-14T22:13:21Z",
+        "queue_duration_ns": "2000000000",
+        "sent_at": "2023-11-14T22:13:23Z",
+        "send_duration_ns": "7000000000",
+    }
+
+
+def test_the_record_of_a_drop_for_age_has_no_time_of_sending() -> None:
+    outbox = Outbox(POLICY)
+    offer(outbox, "a")
+    offer(outbox, "old")
+
+    decisions = end(outbox, 1, now=31)
+
+    dropped = next(d for d in decisions if isinstance(d, Done) and d.reason == "age")
+    assert record(dropped) == {
+        "url": URL,
+        "is_dropped": True,
+        "queued_at": "2023-11-14T22:13:20Z",
+        "queue_duration_ns": "31000000000",
+        "sent_at": "0001-01-01T00:00:00Z",
+    }
+
+
+def test_the_record_of_a_drop_at_a_full_queue_has_no_times() -> None:
+    outbox = Outbox(replace(POLICY, max_depth=1))
+    offer(outbox, "a")
+    offer(outbox, "b")
+
+    assert record(only_done(offer(outbox, "c"))) == {
+        "url": URL,
+        "is_dropped": True,
+        "queued_at": "0001-01-01T00:00:00Z",
+        "sent_at": "0001-01-01T00:00:00Z",
+    }
+
+
+# ── any course ──────────────────────────────────────────────────────────────────────────────────
+
+KEYS: Final = [("u1", "a"), ("u1", "b"), ("u2", "a")]
+MACHINE_POLICY: Final[DeliveryPolicy] = replace(
+    LIVEKIT_POLICY, max_attempts=2, max_depth=2, max_age_seconds=30.0, idle_seconds=10.0
+)
+
+
+class OutboxMachine(RuleBasedStateMachine):
+    """The model: a list of ids per key, of which the first is in flight or backing off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outbox = Outbox(MACHINE_POLICY)
+        self.now = 0.0
+        self.queues: dict[tuple[str, str], deque[int]] = {key: deque() for key in KEYS}
+        self.in_flight: dict[int, int] = {}  # delivery -> attempt
+        self.backing_off: dict[int, int] = {}
+        self.ended: list[int] = []
+        self.offered = 0
+        self.stale = 0
+
+    def follow(self, decisions: tuple[Decision, ...]) -> None:
+        for decision in decisions:
+            match decision:
+                case Send(delivery, attempt):
+                    assert self.queues[self.key_of(delivery.id)][0] == delivery.id
+                    assert delivery.id not in self.in_flight | self.backing_off
+                    self.in_flight[delivery.id] = attempt
+                case Wait(delivery_id, attempt, seconds):
+                    assert seconds > 0
+                    self.backing_off[delivery_id] = attempt
+                case Done(delivery, _, "queue is full"):
+                    self.ended.append(delivery.id)
+                case Done(delivery):
+                    assert self.queues[self.key_of(delivery.id)].popleft() == delivery.id
+                    self.ended.append(delivery.id)
+
+    def key_of(self, delivery_id: int) -> tuple[str, str]:
+        return next(key for key, queue in self.queues.items() if delivery_id in queue)
+
+    @rule(key=st.sampled_from(KEYS), wait=st.sampled_from([0.0, 0.0, 5.0, 31.0]))
+    def offer(self, key: tuple[str, str], wait: float) -> None:
+        self.now += wait
+        self.offered += 1
+        is_full = len(self.queues[key]) > MACHINE_POLICY.max_depth
+        if not is_full:
+            self.queues[key].append(self.offered)
+        decisions = offer(self.outbox, key=key[1], url=key[0], now=self.now)
+        assert isinstance(decisions[0], Done) is is_full
+        self.follow(decisions)
+
+    @precondition(lambda self: self.in_flight)
+    @rule(data=st.data(), status=st.sampled_from([200, 404, 500, None]))
+    def attempt_ends(self, data: st.DataObject, status: int | None) -> None:
+        delivery_id = data.draw(st.sampled_from(sorted(self.in_flight)))
+        attempt = self.in_flight.pop(delivery_id)
+        decisions = end(self.outbox, delivery_id, attempt, status=status, now=self.now)
+        is_retried = status in {500, None} and attempt < MACHINE_POLICY.max_attempts
+        assert isinstance(decisions[0], Wait if is_retried else Done)
+        self.follow(decisions)
+
+    @precondition(lambda self: self.backing_off)
+    @rule(data=st.data())
+    def wait_ends(self, data: st.DataObject) -> None:
+        delivery_id = data.draw(st.sampled_from(sorted(self.backing_off)))
+        attempt = self.backing_off.pop(delivery_id)
+        self.follow(self.outbox.retry_due(RetryDue(delivery_id, attempt)))
+        assert self.in_flight[delivery_id] == attempt
+
+    @rule(delivery_id=st.integers(0, 9), attempt=st.integers(0, 3))
+    def something_stale_comes(self, delivery_id: int, attempt: int) -> None:
+        if self.in_flight.get(delivery_id) != attempt:
+            self.stale += 1
+            assert end(self.outbox, delivery_id, attempt, now=self.now) == ()
+        if self.backing_off.get(delivery_id) != attempt:
+            self.stale += 1
+            assert self.outbox.retry_due(RetryDue(delivery_id, attempt)) == ()
+
+    @rule(wait=st.sampled_from([1.0, 11.0]))
+    def sweep(self, wait: float) -> None:
+        self.now += wait
+        for key in self.outbox.sweep(at(self.now)):
+            assert not self.queues[tuple(key)]
+
+    @invariant()
+    def nothing_is_lost_or_doubled_and_each_key_has_one_head(self) -> None:
+        held = [delivery_id for queue in self.queues.values() for delivery_id in queue]
+        assert sorted(held + self.ended) == list(range(1, self.offered + 1))
+        heads = [queue[0] for queue in self.queues.values() if queue]
+        assert sorted(heads) == sorted(self.in_flight | self.backing_off)
+        counts = self.outbox.statistics()
+        assert counts.held == len(held) == counts.offered - len(self.ended)
+        assert counts.held == counts.waiting + counts.in_flight + counts.backing_off
+        assert counts.in_flight == len(self.in_flight)
+        assert counts.stale == self.stale
+        assert counts.offered == counts.held + counts.succeeded + counts.failed + (
+            counts.dropped_full + counts.dropped_age
+        )
+
+
+TestAnyCourse = OutboxMachine.TestCase
+TestAnyCourse.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

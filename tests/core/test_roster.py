@@ -1,0 +1,384 @@
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+from greenroom.core.roster import Roster
+from greenroom.messages.ids import GuardID, Incarnation, ParticipantID, RoomID, WorkerKey
+
+ALICE: Final = WorkerKey(RoomID("RM_1"), ParticipantID("PA_alice"))
+BOB: Final = WorkerKey(RoomID("RM_1"), ParticipantID("PA_bob"))
+G1, G2, G3, G4 = (GuardID(number) for number in range(1, 5))
+
+
+def is_closed(roster: Roster, key: WorkerKey) -> bool:
+    entry = roster.find(key)
+    assert entry is not None
+    return entry.closed
+
+
+def has_closed(roster: Roster, key: WorkerKey, guard: GuardID | None) -> bool:
+    """Leave, and whether this closed the worker."""
+    left = roster.leave(key, guard)
+    assert left.closed in (None, roster.find(key))
+    return left.closed is not None
+
+
+# ── workers ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_worker_is_made_on_first_use_and_found_afterwards() -> None:
+    roster = Roster()
+
+    first = roster.open(ALICE, G1)
+    second = roster.open(ALICE, G2)
+
+    assert first.is_new
+    assert not second.is_new
+    assert first.entry is second.entry is roster.find(ALICE)
+
+
+def test_the_same_participant_in_another_room_has_another_worker() -> None:
+    roster = Roster()
+    elsewhere = WorkerKey(RoomID("RM_2"), ALICE.participant_id)
+
+    assert roster.open(ALICE, G1).entry is not roster.open(elsewhere, G1).entry
+
+
+def test_an_empty_key_is_a_key_like_any_other() -> None:
+    roster = Roster()
+    nobody = WorkerKey(RoomID(""), ParticipantID(""))
+
+    assert roster.find(nobody) is None
+    assert roster.open(nobody, None).entry is roster.find(nobody)
+
+
+def test_a_closed_worker_stays_the_current_one_until_it_is_replaced() -> None:
+    roster = Roster()
+    opened = roster.open(ALICE, G1)
+
+    roster.leave(ALICE, G1)
+
+    assert roster.find(ALICE) is opened.entry
+    assert is_closed(roster, ALICE)
+
+
+def test_a_closed_worker_is_not_reopened_but_replaced() -> None:
+    roster = Roster()
+    old = roster.open(ALICE, G1).entry
+    roster.leave(ALICE, G1)
+
+    new = roster.open(ALICE, G2)
+
+    assert new.is_new
+    assert new.entry.incarnation > old.incarnation
+    assert old.closed
+    assert not new.entry.closed
+
+
+def test_connected_is_carried_over_to_the_successor() -> None:
+    roster = Roster()
+    roster.open(ALICE, G1).entry.connected = True
+    roster.leave(ALICE, G1)
+
+    assert roster.open(ALICE, G2).entry.connected
+
+
+def test_connected_is_not_carried_over_once_the_worker_is_retired() -> None:
+    roster = Roster()
+    old = roster.open(ALICE, G1).entry
+    old.connected = True
+    roster.leave(ALICE, G1)
+    roster.retire(old.incarnation)
+
+    assert not roster.open(ALICE, G2).entry.connected
+
+
+def test_retiring_the_current_worker_leaves_none() -> None:
+    roster = Roster()
+    entry = roster.open(ALICE, G1).entry
+
+    assert roster.retire(entry.incarnation) is entry
+    assert roster.find(ALICE) is None
+
+
+def test_retiring_the_old_incarnation_never_touches_the_new_one() -> None:
+    roster = Roster()
+    old = roster.open(ALICE, G1).entry
+    roster.leave(ALICE, G1)
+    new = roster.open(ALICE, G2).entry
+
+    assert roster.retire(old.incarnation) is old
+    assert roster.find(ALICE) is new
+    assert [entry.incarnation for entry in roster.newest_first()] == [new.incarnation]
+
+
+def test_a_worker_is_retired_once() -> None:
+    roster = Roster()
+    entry = roster.open(ALICE, G1).entry
+
+    roster.retire(entry.incarnation)
+
+    assert roster.retire(entry.incarnation) is None
+    assert roster.retire(Incarnation(99)) is None
+
+
+def test_a_flush_visits_the_newest_worker_first_and_also_the_closed_ones() -> None:
+    roster = Roster()
+    first = roster.open(ALICE, G1).entry
+    second = roster.open(BOB, G2).entry
+    roster.leave(ALICE, G1)
+    third = roster.open(ALICE, G3).entry
+
+    assert list(roster.newest_first()) == [third, second, first]
+
+
+def test_workers_may_be_retired_while_a_flush_visits_them() -> None:
+    roster = Roster()
+    for number in range(5):
+        roster.open(WorkerKey(RoomID("RM_1"), ParticipantID(f"PA_{number}")), None)
+
+    visited = [roster.retire(entry.incarnation) for entry in roster.newest_first()]
+
+    assert len(visited) == 5
+    assert roster.statistics().retained == 0
+
+
+def test_the_status_shows_current_workers_in_the_order_of_their_keys() -> None:
+    roster = Roster()
+    roster.open(BOB, G1).entry.connected = True
+    roster.open(ALICE, G2)
+    roster.leave(ALICE, G2)
+
+    assert [(s.key, s.connected, s.closed) for s in roster.status()] == [
+        (ALICE, False, True),
+        (BOB, True, False),
+    ]
+
+
+# ── leaving ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_leaving_without_a_worker_finds_nobody_connected() -> None:
+    left = Roster().leave(ALICE, G1)
+
+    assert left.closed is None
+    assert not left.was_connected
+
+
+def test_the_last_release_closes_and_says_whether_it_was_connected() -> None:
+    roster = Roster()
+    entry = roster.open(ALICE, G1).entry
+    entry.connected = True
+
+    left = roster.leave(ALICE, G1)
+
+    assert left.closed is entry
+    assert left.was_connected
+
+
+def test_leaving_twice_closes_once_and_finds_the_same_both_times() -> None:
+    roster = Roster()
+    roster.open(ALICE, G1).entry.connected = True
+    roster.leave(ALICE, G1)
+
+    again = roster.leave(ALICE, G1)
+
+    assert again.closed is None
+    assert again.was_connected
+
+
+# ── guards ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("order", [(G1, G2), (G2, G1)])
+def test_two_collectors_share_a_worker_that_the_second_release_closes(
+    order: tuple[GuardID, GuardID],
+) -> None:
+    roster = Roster()
+    roster.open(ALICE, G1)
+    roster.open(ALICE, G2)
+
+    assert [has_closed(roster, ALICE, guard) for guard in order] == [False, True]
+
+
+def test_a_guard_that_is_given_many_times_counts_once() -> None:
+    roster = Roster()
+    for _ in range(3):
+        roster.open(ALICE, G1)
+
+    assert has_closed(roster, ALICE, G1)
+
+
+def test_a_release_by_a_guard_that_was_never_activated_does_nothing() -> None:
+    roster = Roster()
+    roster.open(ALICE, G1)
+
+    assert not has_closed(roster, ALICE, G2)
+    assert has_closed(roster, ALICE, G1)
+
+
+def test_a_guard_can_be_activated_after_a_release_that_did_nothing() -> None:
+    roster = Roster()
+    roster.open(ALICE, G1)
+    roster.leave(ALICE, G2)
+    roster.leave(ALICE, G1)
+
+    roster.open(ALICE, G2)
+
+    assert has_closed(roster, ALICE, G2)
+
+
+def test_a_guard_that_is_released_twice_counts_once() -> None:
+    roster = Roster()
+    for guard in (G1, G2, G3):
+        roster.open(ALICE, guard)
+
+    releases = [has_closed(roster, ALICE, guard) for guard in (G1, G1, G2, G2, G3, G3)]
+
+    assert releases == [False, False, False, False, True, False]
+
+
+def test_no_guard_never_activates_and_never_releases() -> None:
+    roster = Roster()
+    roster.open(ALICE, None)
+
+    assert not has_closed(roster, ALICE, None)
+    assert not is_closed(roster, ALICE)
+
+
+def test_joining_without_a_guard_does_not_hold_the_worker() -> None:
+    roster = Roster()
+    roster.open(ALICE, None)
+    roster.open(ALICE, G1)
+
+    assert not has_closed(roster, ALICE, None)
+    assert has_closed(roster, ALICE, G1)
+
+
+def test_a_worker_that_no_guard_holds_cannot_be_closed_by_a_strange_one() -> None:
+    roster = Roster()
+    roster.open(ALICE, None)
+
+    assert not has_closed(roster, ALICE, G1)
+    roster.open(ALICE, G1)
+    assert has_closed(roster, ALICE, G1)
+
+
+def test_a_released_guard_does_not_count_at_a_new_worker() -> None:
+    roster = Roster()
+    roster.open(ALICE, G1)
+    roster.leave(ALICE, G1)
+
+    roster.open(ALICE, G1)
+
+    assert not has_closed(roster, ALICE, G1)
+    roster.open(ALICE, G2)
+    assert has_closed(roster, ALICE, G2)
+
+
+def test_a_guard_released_at_another_worker_takes_one_from_that_workers_count() -> None:
+    roster = Roster()
+    roster.open(ALICE, G1)
+    roster.open(BOB, G2)
+
+    assert has_closed(roster, BOB, G1)
+    assert not has_closed(roster, BOB, G2)
+    assert not has_closed(roster, ALICE, G1)
+    assert not is_closed(roster, ALICE)
+
+
+def test_a_guard_given_to_two_workers_counts_at_the_first_only() -> None:
+    roster = Roster()
+    roster.open(ALICE, G1)
+    roster.open(BOB, G1)
+
+    closes = [has_closed(roster, BOB, G1), has_closed(roster, ALICE, G1)]
+    roster.open(BOB, G2)
+    closes.append(has_closed(roster, BOB, G2))  # from -1 to 0 by opening, to -1 by leaving
+    roster.open(ALICE, G3)
+    closes.append(has_closed(roster, ALICE, G3))
+
+    assert closes == [False, False, False, False]
+
+
+def test_a_worker_closes_when_a_release_brings_its_count_to_exactly_zero() -> None:
+    roster = Roster()
+    roster.open(ALICE, G1)
+    roster.open(BOB, None)
+    roster.leave(BOB, G1)  # -1
+    roster.open(BOB, G2)
+    roster.open(BOB, G3)
+
+    assert has_closed(roster, BOB, G2)
+    assert not has_closed(roster, BOB, G3)
+
+
+def test_an_old_guard_cannot_close_the_worker_that_came_after_the_close() -> None:
+    roster = Roster()
+    roster.open(ALICE, G1)
+    roster.leave(ALICE, G1)
+    roster.open(ALICE, None)  # resumed
+
+    assert not has_closed(roster, ALICE, G1)
+    roster.open(ALICE, G2)
+    assert has_closed(roster, ALICE, G2)
+
+
+def test_a_guard_of_the_old_worker_that_is_still_held_takes_from_the_new_ones_count() -> None:
+    roster = Roster()
+    roster.open(ALICE, G1)
+    roster.open(BOB, G2)
+    roster.leave(ALICE, G2)  # closes Alice's worker from 1 to 0, though G1 is held
+    new = roster.open(ALICE, G3).entry
+
+    assert roster.leave(ALICE, G1).closed is new
+
+
+# ── what is remembered ──────────────────────────────────────────────────────────────────────
+
+
+def test_guards_of_retired_workers_are_forgotten_oldest_first() -> None:
+    roster = Roster(remembered_guards=2)
+    for guard in (G1, G2, G3):
+        entry = roster.open(ALICE, guard).entry
+        roster.leave(ALICE, guard)
+        roster.retire(entry.incarnation)
+
+    assert roster.statistics().guards == 2
+    roster.open(BOB, G1)  # forgotten: it counts again
+    roster.open(BOB, G3)  # remembered: it does not
+    assert has_closed(roster, BOB, G1)
+
+
+def test_a_guard_of_a_living_worker_is_never_forgotten() -> None:
+    roster = Roster(remembered_guards=0)
+    roster.open(ALICE, G1)
+
+    for guard in (G2, G3, G4):
+        entry = roster.open(BOB, guard).entry
+        roster.leave(BOB, guard)
+        roster.retire(entry.incarnation)
+
+    assert roster.statistics().guards == 1
+    assert has_closed(roster, ALICE, G1)
+
+
+def test_nothing_is_kept_of_many_workers_but_the_guards_that_are_remembered() -> None:
+    roster = Roster(remembered_guards=100)
+
+    for number in range(10_000):
+        key = WorkerKey(RoomID("RM_1"), ParticipantID(f"PA_{number}"))
+        entry = roster.open(key, GuardID(number)).entry
+        roster.leave(key, GuardID(number))
+        roster.retire(entry.incarnation)
+
+    seen = roster.statistics()
+    assert (seen.current, seen.retained, seen.guards) == (0, 0, 100)
+
+
+def test_the_roster_shows_its_sizes_in_one_line() -> None:
+    roster = Roster()
+    roster.open(ALICE, G1)
+
+    assert repr(roster) == "<Roster RosterStatistics(current=1, retained=1, guards=1)>"

@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import hmac
+import json
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import jwt
+import pytest
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.timestamp_pb2 import Timestamp
+from livekit.api import TokenVerifier, WebhookReceiver
+from livekit.protocol.egress import EgressInfo
+from livekit.protocol.models import Room, WebhookConfig
+from livekit.protocol.webhook import WebhookEvent
+
+from greenroom.core.webhook import (
+    Target,
+    build_headers,
+    encode_body,
+    event_key,
+    is_allowed,
+    resolve_target,
+    sign,
+)
+from greenroom.core.webhook_info import build_webhook_info
+from greenroom.errors import UnsendableError
+
+VECTORS: Final = Path(__file__).resolve().parents[1] / "data" / "webhook.jsonl.gz"
+SECRET: Final = "public-secret-public-secret-0123456789"
+STATIC: Final = Target("http://127.0.0.1:80/static", "APIpubKey1", SECRET)
+OTHER_SECRET: Final = "another-public-secret-0123456789abcd"
+NOW_S: Final = 1_700_000_123
+VERIFIER: Final = TokenVerifier("APIpubKey1", SECRET)
+GO_ZERO_TIME: Final = "0001-01-01T00:00:00Z"
+
+
+def vectors(kind: str) -> list[Any]:
+    with gzip.open(VECTORS, "rt", encoding="utf-8") as lines:
+        found = [line for line in map(json.loads, lines) if line["kind"] == kind]
+    return [pytest.param(line, id=f"{i}-{line.get('name', kind)}") for i, line in enumerate(found)]
+
+
+def event_of(vector: dict[str, Any]) -> WebhookEvent:
+    return ParseDict(vector["event"], WebhookEvent())
+
+
+def ns_or_none(text: str) -> int | None:
+    if text == GO_ZERO_TIME:
+        return None
+    timestamp = Timestamp()
+    timestamp.FromJsonString(text)
+    return timestamp.ToNanoseconds()
+
+
+# ── key and filter ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("vector", vectors("event_key"))
+def test_the_first_message_that_is_present_gives_the_key(vector: dict[str, Any]) -> None:
+    assert event_key(event_of(vector)) == vector["expect"]
+
+
+@pytest.mark.parametrize("vector", vectors("filter"))
+def test_the_filter_lets_through_what_the_original_does(vector: dict[str, Any]) -> None:
+    include, exclude = vector["include"] or (), vector["exclude"] or ()
+
+    assert is_allowed(vector["event"], include, exclude) is vector["expect"]
+
+
+@pytest.mark.parametrize("vector", vectors("filter_set"))
+def test_a_new_filter_replaces_both_lists(vector: dict[str, Any]) -> None:
+    then = vector["then"]
+
+    for name, expected in vector["allowed"].items():
+        assert is_allowed(name, then.get("include", ()), then.get("exclude", ())) is expected
+
+
+# ── options ─────────────────────────────────────────────────────────────────────────────────────
+
+EXTRA: Final = WebhookConfig(url="http://127.0.0.1:80/extra")
+SIGNED_EXTRA: Final = WebhookConfig(url=EXTRA.url, signing_key="APIother")
+OPTIONS: Final[dict[str, dict[str, Any]]] = {
+    "none": {},
+    "extra webhook without signing key": {"extra_webhooks": [EXTRA]},
+    "extra webhook with signing key and secret": {
+        "extra_webhooks": [SIGNED_EXTRA],
+        "secret": OTHER_SECRET,
+    },
+    "extra webhook with signing key, no secret": {"extra_webhooks": [SIGNED_EXTRA]},
+    "secret only": {"secret": OTHER_SECRET},
+    "two extra webhooks": {"extra_webhooks": [EXTRA, EXTRA]},
+    "empty list of extra webhooks": {"extra_webhooks": []},
+}
+
+
+@pytest.mark.parametrize("vector", vectors("notify_options"))
+def test_options_change_the_target_as_in_the_original(vector: dict[str, Any]) -> None:
+    options = OPTIONS[vector["name"]]
+
+    if vector["error"]:
+        with pytest.raises(UnsendableError, match=f"^{vector['error']}$"):
+            resolve_target(STATIC, **options)
+        return
+    target = resolve_target(STATIC, **options)
+
+    (request,) = vector["requests"]
+    assert target.url.endswith(request["path"])
+    assert target.api_key == request["iss"]
+    is_option = request["signed_with"] == "the option's"
+    assert target.secret == (OTHER_SECRET if is_option else SECRET)
+
+
+@pytest.mark.parametrize(
+    "static", [Target("http://h", "", SECRET), Target("http://h", "APIpubKey1", "")], ids=str
+)
+@pytest.mark.parametrize("vector", vectors("default_notifier_no_key"))
+def test_without_key_or_secret_there_is_an_error_and_the_next_event_is_not_concerned(
+    static: Target, vector: dict[str, Any]
+) -> None:
+    with pytest.raises(UnsendableError, match=f"^{vector['first_error']}$"):
+        resolve_target(static)
+
+    assert resolve_target(STATIC) == STATIC
+
+
+def test_a_target_shows_neither_its_secret_nor_a_password() -> None:
+    shown = repr(Target("http://user:pass-word@host/hook", "APIpubKey1", SECRET))
+
+    assert SECRET not in shown
+    assert "pass-word" not in shown
+    assert "APIpubKey1" in shown
+
+
+# ── request ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("vector", vectors("request"))
+def test_the_body_is_the_same_object_as_the_originals(vector: dict[str, Any]) -> None:
+    body = encode_body(event_of(vector))
+
+    assert json.loads(body) == vector["body"]
+
+
+def test_the_body_is_compact_utf8_with_camel_case_names_and_64_bit_numbers_as_text() -> None:
+    event = WebhookEvent(
+        event="room_started", room=Room(name="日本語", num_publishers=2), id="EV_1", created_at=7
+    )
+
+    body = encode_body(event)
+
+    expected = '{"event":"room_started","room":{"name":"日本語","numPublishers":2},"id":"EV_1",'
+    assert body == (expected + '"createdAt":"7"}').encode()
+
+
+@pytest.mark.parametrize("vector", vectors("request"))
+def test_the_token_has_exactly_the_originals_header_and_claims(vector: dict[str, Any]) -> None:
+    body = encode_body(event_of(vector))
+
+    token = sign(body, vector["api_key"], vector["api_secret"], NOW_S)
+
+    header, payload, _ = (base64.urlsafe_b64decode(part + "==") for part in token.split("."))
+    digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+    claims = vector["jwt_claims_text"]
+    claims = claims.replace("EXP", str(NOW_S + 300)).replace("NBF", str(NOW_S))
+    assert header.decode() == vector["jwt_header_text"]
+    assert payload.decode() == claims.replace("SHA", digest)
+    assert dict(build_headers(token)) == {
+        "Authorization": token,
+        "Content-Type": "application/webhook+json",
+    }
+
+
+def test_a_token_in_force_is_accepted_by_livekits_own_receiver() -> None:
+    event = WebhookEvent(event="room_started", room=Room(name="日本語"), id="EV_1", created_at=7)
+    body = encode_body(event)
+    now_s = int(time.time())  # the receiver reads the real clock
+
+    token = sign(body, "APIpubKey1", SECRET, now_s)
+
+    assert WebhookReceiver(VERIFIER).receive(body.decode(), token) == event
+
+
+def test_a_token_is_refused_with_another_body_and_after_its_time() -> None:
+    body = b'{"event":"room_started"}'
+    now_s = int(time.time())
+
+    token = sign(body, "APIpubKey1", SECRET, now_s)
+    late = sign(body, "APIpubKey1", SECRET, now_s - 300 - 61)  # 60 s of leeway
+
+    with pytest.raises(Exception, match="hash mismatch"):
+        WebhookReceiver(VERIFIER).receive("{}", token)
+    with pytest.raises(jwt.ExpiredSignatureError):
+        WebhookReceiver(VERIFIER).receive(body.decode(), late)
+
+
+@pytest.mark.parametrize("secret", ["s", "-----BEGIN PRIVATE KEY-----", "ssh-rsa AAAA", "sécret"])
+def test_any_secret_signs_as_its_bytes(secret: str) -> None:
+    token = sign(b"body", "key", secret, NOW_S)
+
+    signed, _, signature = token.rpartition(".")
+    digest = hmac.digest(secret.encode(), signed.encode(), "sha256")
+    assert base64.urlsafe_b64decode(signature + "==") == digest
+
+
+# ── what became of it ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("vector", vectors("webhook_info"))
+def test_the_record_of_a_webhook_is_exactly_the_originals(vector: dict[str, Any]) -> None:
+    info = build_webhook_info(
+        event_of(vector),
+        vector["url"],
+        queued_at_ns=ns_or_none(vector["queued_at"]),
+        queue_duration_ns=vector["queue_duration_ns"],
+        sent_at_ns=ns_or_none(vector["sent_at"]),
+        send_duration_ns=vector["send_duration_ns"],
+        is_dropped=vector["is_dropped"],
+        send_error=vector["send_error"] or "",
+    )
+
+    assert MessageToDict(info, preserving_proto_field_name=True) == vector["expect"]
+
+
+def test_a_status_without_a_name_is_shown_as_its_number() -> None:
+    event = WebhookEvent()
+    event.egress_info.MergeFrom(EgressInfo.FromString(b"\x18\xe7\x07"))  # status: 999
+
+    assert build_webhook_info(event, "u").service_status == "999"
