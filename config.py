@@ -16,7 +16,7 @@ class DeliveryPolicy:
     Args:
         max_attempts: Attempts in all, the first one included.
         wait_min_seconds: Wait after the first failed attempt; doubles after each further one.
-        wait_max_seconds: No wait (Retry-After apart) is longer.
+        wait_max_seconds: No wait is longer, Retry-After and jitter apart.
         jitter: Each wait is lengthened by up to this fraction of itself.
         retry_after_max_seconds: A receiver's Retry-After counts up to this.
         retry_after_statuses: Answers on which Retry-After is honoured.

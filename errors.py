@@ -7,7 +7,7 @@ GreenroomError
 │  └─ UnknownMessageError               an actor was sent something it has no handler for
 ├─ TransportError                       a webhook attempt got no HTTP answer
 ├─ UnsendableError                      a webhook has no secret to be signed with, or two URLs
-├─ RecordingError (also ValueError)     a recording or vector file is not understood; says file:line
+├─ RecordingError (also ValueError)     a recording or vector file is wrong; says file:line
 └─ LifecycleError
    ├─ SystemClosedError                 used after close()
    └─ SystemBrokenError                 the dispatch thread died; __cause__ says why

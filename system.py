@@ -1,7 +1,7 @@
 """The one place that wires: ports, runtime and actors become a `Telemetry`.
 
-    with greenroom.start(webhook=…) as telemetry:
-        telemetry.room_started(room)
+with greenroom.start(webhook=…) as telemetry:
+telemetry.room_started(room)
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from .core.ports import AnalyticsService, Clock, Ports
 from .errors import SystemBrokenError, SystemClosedError
 from .messages.calls import Call, FlushStats
 from .messages.control import AskWorkers, Input, Workers
-from .runtime.base import InProcessBase, BaseStatistics
+from .runtime.base import BaseStatistics, InProcessBase
 from .runtime.clock import SystemClock, VirtualClock
 from .runtime.door import Door, DoorStatistics
 from .service.calls import TelemetryCalls
 
 EXIT_SECONDS: Final = 2.0  # sentry-sdk's bound for the flush at interpreter exit
 ASK_SECONDS: Final = 10.0
+CLOSED: Final = "the telemetry is closed; start another one"
 
 A = TypeVar("A")
 
@@ -67,6 +68,11 @@ class Telemetry(TelemetryCalls):
         self.settings = settings
         self.clock = clock or SystemClock()
         self.metrics = Metrics(threading.Lock())
+        self._metrics_server = (  # first, because the port may be taken
+            None
+            if metrics_port is None
+            else MetricsServer(self.metrics, settings.node_id, metrics_port)
+        )
         self._reporter = LoggingReporter(self.clock)
         self._door = Door(
             self.clock,
@@ -84,14 +90,7 @@ class Telemetry(TelemetryCalls):
             hold=hold,
             release=release,
         )
-        self._poster = HttpPoster(
-            self._door, hold=hold, release=release, reporter=self._reporter
-        )
-        self._metrics_server = (
-            None
-            if metrics_port is None
-            else MetricsServer(self.metrics, settings.node_id, metrics_port)
-        )
+        self._poster = HttpPoster(self._door, hold=hold, release=release, reporter=self._reporter)
         self._system = ActorSystem(self._base, transientUnique=True)
         self._supervisor = self._system.createActor(Supervisor)
         ports = Ports(self._door, self.metrics, self._analytics, self._poster, self._reporter)
@@ -140,7 +139,9 @@ class Telemetry(TelemetryCalls):
 
         Raises:
             SystemBrokenError: The dispatch thread died.
+            SystemClosedError: It was closed before.
         """
+        self._check_open()
         deadline = _deadline(timeout)
         return self._base.barrier(timeout) and self._analytics.wait_idle(_left(deadline))
 
@@ -151,7 +152,9 @@ class Telemetry(TelemetryCalls):
 
         Raises:
             LifecycleError: The clock is not a `VirtualClock`.
+            SystemClosedError: It was closed before.
         """
+        self._check_open()
         self._base.advance_to(at_ns)
 
     def workers(self) -> Workers:
@@ -197,11 +200,16 @@ class Telemetry(TelemetryCalls):
         return complete
 
     def _tell(self, call: Call) -> None:
-        if self._closed:
-            raise SystemClosedError("the telemetry is closed; start another one")
+        if self._closed:  # as _check_open, without the price of a call
+            raise SystemClosedError(CLOSED)
         self._door.enter(self._supervisor, call)
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise SystemClosedError(CLOSED)
+
     def _ask(self, question: object, answer: type[A]) -> A:
+        self._check_open()
         with self._system.private() as asker:
             reply = asker.ask(self._supervisor, question, ASK_SECONDS)
         if not isinstance(reply, answer):

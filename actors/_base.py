@@ -34,9 +34,20 @@ from ..core.ports import Door, Ports
 from ..errors import UnknownMessageError
 from ..messages.control import Input, InputFailed, Stamped
 
+__all__ = [  # Thespian's names are here for the other actors: only this module imports it
+    "ActorAddress",
+    "ActorExitRequest",
+    "Configure",
+    "GreenroomActor",
+    "WakeupMessage",
+    "stamped",
+    "told",
+]
+
 Handler = Callable[[Any, Any, Any], None]
 H = TypeVar("H", bound=Callable[..., None])
 
+_NOBODY: Final = ActorAddress(None)
 _TOLD: Final = "_greenroom_told"
 _STAMPED: Final = "_greenroom_stamped"
 
@@ -75,7 +86,7 @@ class GreenroomActor(Actor):
 
     settings: Settings
     door: Door
-    parent: ActorAddress | None = None
+    parent: ActorAddress = _NOBODY  # who configured this actor
     _stash: list[tuple[object, ActorAddress]] | None = None
 
     def __init_subclass__(cls) -> None:
@@ -89,7 +100,7 @@ class GreenroomActor(Actor):
 
     def receiveMessage(self, message: object, sender: ActorAddress) -> None:
         """Thespian's entry: find the handler, run it, keep its failure inside."""
-        if self.parent is None:
+        if self.parent is _NOBODY:
             self._before_configuration(message, sender)
             return
         try:
@@ -100,7 +111,7 @@ class GreenroomActor(Actor):
         except Exception as error:  # noqa: BLE001  # the one place: reported below, never lost
             self._report(message, error)
 
-    def on_configure(self, configure: Any) -> None:  # noqa: ANN401  # each actor has its own
+    def on_configure(self, configure: Any) -> None:  # each actor has its own
         """Take what the parent gives; the first thing that happens to an actor."""
         raise NotImplementedError
 

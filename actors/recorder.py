@@ -6,11 +6,9 @@ nothing, so a restart loses nothing.
 
 from __future__ import annotations
 
-from thespian.actors import ActorAddress
-
 from ..core.ports import AnalyticsService
 from ..messages.outputs import RecordEvent, RecordNodeRooms, RecordStats
-from ._base import Configure, GreenroomActor, told
+from ._base import ActorAddress, Configure, GreenroomActor, told
 
 
 class Recorder(GreenroomActor):

@@ -1,15 +1,13 @@
 """StatsWorker: the statistics of one participant in one room, for one incarnation.
 
 The supervisor tells it samples, ticks and that it was closed; it tells the recorder what a tick
-coalesced, and the supervisor which samples it left out and when it was closed for long. Transient: when it
-exits, it hands over what it still holds.
+coalesced, and the supervisor which samples it left out and when it was closed for long.
+Transient: when it exits, it hands over what it still holds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from thespian.actors import ActorAddress
 
 from ..core.worker_state import WorkerState
 from ..messages.outputs import RecordStats
@@ -22,7 +20,7 @@ from ..messages.stats import (
     WorkerClosed,
     WorkerSpec,
 )
-from ._base import GreenroomActor, told
+from ._base import ActorAddress, GreenroomActor, told
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,10 @@ Source: livekit pkg/telemetry/{telemetryservice,events,stats}.go at b81bac0ec3.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from livekit.protocol.analytics import AnalyticsEvent, AnalyticsStat
 from livekit.protocol.models import WebhookConfig
 from livekit.protocol.webhook import WebhookEvent
-from thespian.actors import ActorAddress
 
 from ..config import Settings
 from ..core import analytics_events, webhook_events
@@ -41,7 +39,7 @@ from ..messages.stats import (
     WorkerClosed,
     WorkerSpec,
 )
-from ._base import Configure, GreenroomActor, stamped, told
+from ._base import ActorAddress, Configure, GreenroomActor, stamped, told
 from .notifier import Notifier
 from .recorder import Recorder
 from .stats_worker import ConfigureWorker, StatsWorker
@@ -84,7 +82,7 @@ class Supervisor(GreenroomActor):
         self.door = configure.ports.door
         self.metrics = configure.ports.metrics
         self.reporter = configure.ports.reporter
-        self.roster = Roster()
+        self.roster: Roster[ActorAddress] = Roster()
         self._children = configure.children
         self._close_wait_ns = to_ns(configure.settings.close_wait_seconds)
         self._flushes = 0
@@ -306,7 +304,7 @@ class Supervisor(GreenroomActor):
         self.send(address, first_message)
         return address
 
-    def _open(self, call: ParticipantCall, guard: GuardID | None) -> Opened:
+    def _open(self, call: ParticipantCall, guard: GuardID | None) -> Opened[ActorAddress]:
         """The open worker of the call's participant, started if need be."""
         key = WorkerKey(RoomID(call.room.sid), ParticipantID(call.participant.sid))
         opened = self.roster.open(key, guard)
@@ -314,7 +312,7 @@ class Supervisor(GreenroomActor):
             self._start_worker(opened.entry, call)
         return opened
 
-    def _start_worker(self, entry: Entry, call: ParticipantCall) -> None:
+    def _start_worker(self, entry: Entry[ActorAddress], call: ParticipantCall) -> None:
         identity = ParticipantIdentity(call.participant.identity)
         spec = WorkerSpec(entry.key, entry.incarnation, RoomName(call.room.name), identity)
         first_message = ConfigureWorker(spec, self.recorder, self._close_wait_ns)
@@ -324,7 +322,7 @@ class Supervisor(GreenroomActor):
         self._flushes += 1
         flush = Flush(self._flushes, at_ns)
         for entry in self.roster.newest_first():
-            self.send(cast(ActorAddress, entry.address), flush)
+            self.send(entry.address, flush)
 
     def _announce(self, call: Call, stamp: Stamped) -> None:
         if type(call) in webhook_events.BUILDERS:
@@ -338,6 +336,7 @@ class Supervisor(GreenroomActor):
         self, event: WebhookEvent, stamp: Stamped, extra: tuple[WebhookConfig, ...] = ()
     ) -> None:
         """Fix the event's id and time for ever, and give it to the notifier."""
-        event.id = derive_id("EV_", self.settings.node_id, self.settings.shard, stamp.position)
+        node_id, shard = self.settings.node_id, self.settings.shard
+        event.id = derive_id("EV_", node_id, shard, stamp.position, stamp.at_ns)
         event.created_at = stamp.at_ns // NS_PER_SECOND
         self.send(self.notifier, Notify(event, extra, stamp.position, stamp.at_ns))

@@ -72,6 +72,8 @@ class AnalyticsThread:
         self._capacity = capacity
         self._waiting: queue.SimpleQueue[tuple[str, object] | threading.Event | None]
         self._waiting = queue.SimpleQueue()
+        self._closed = False
+        self._lock = threading.Lock()  # nothing is queued behind the end
         self._thread = threading.Thread(target=self._run, name="greenroom-analytics", daemon=True)
         self._thread.start()
 
@@ -94,22 +96,37 @@ class AnalyticsThread:
     def wait_idle(self, timeout_seconds: float | None) -> bool:
         """Wait until everything queued before has been given to the service."""
         reached = threading.Event()
-        self._waiting.put(reached)
-        return reached.wait(timeout_seconds)
+        with self._lock:
+            if not self._closed:
+                self._waiting.put(reached)
+        return self._ended(timeout_seconds) if self._closed else reached.wait(timeout_seconds)
 
     def close(self, timeout_seconds: float) -> bool:
         """Finish what waits, then stop; False when the service took longer than that."""
-        self._waiting.put(None)
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._waiting.put(None)
+        return self._ended(timeout_seconds)
+
+    def _ended(self, timeout_seconds: float | None) -> bool:
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
     def _put(self, method: str, value: object) -> None:
-        if self._waiting.qsize() >= self._capacity:
-            self._metrics.dropped("analytics_full")
-            self._reporter.dropped("analytics_full", method.removeprefix("send_"))
-            return
-        self._hold()
-        self._waiting.put((method, value))
+        with self._lock:
+            lost = self._reason_to_drop()
+            if not lost:
+                self._hold()
+                self._waiting.put((method, value))
+        if lost:
+            self._metrics.dropped(lost)
+            self._reporter.dropped(lost, method.removeprefix("send_"))
+
+    def _reason_to_drop(self) -> str:
+        if self._closed:
+            return "closed"
+        return "analytics_full" if self._waiting.qsize() >= self._capacity else ""
 
     def _run(self) -> None:
         while (item := self._waiting.get()) is not None:

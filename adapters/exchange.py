@@ -86,14 +86,19 @@ class Exchange:
         self, url: URL, attempt: Attempt, connection: _Connection
     ) -> aiohttp.ClientResponse:
         proxy = self._proxies.proxy_for(url)
+        headers, connect_headers = attempt.headers, None
+        if proxy and url.scheme == "http":
+            headers += proxy.headers
+        elif proxy:
+            connect_headers = proxy.headers  # inside the tunnel the receiver would see them
         return await self._session.post(
             url,
             data=attempt.body,
-            headers=attempt.headers,
+            headers=headers,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=None, connect=attempt.connect_timeout_seconds),
             proxy=proxy.url if proxy else None,
-            proxy_auth=proxy.auth if proxy else None,
+            proxy_headers=connect_headers,
             trace_request_ctx=connection,
         )
 

@@ -6,15 +6,15 @@ from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.request import getproxies_environment, proxy_bypass
 
-from aiohttp import BasicAuth
+from aiohttp import encode_basic_auth
 from yarl import URL
 
 
 class Proxy(NamedTuple):
-    """Where requests go instead, and what they say there."""
+    """Where requests go instead, and the headers with its own credentials."""
 
     url: URL
-    auth: BasicAuth | None
+    headers: tuple[tuple[str, str], ...]
 
 
 class Proxies:
@@ -43,8 +43,10 @@ class Proxies:
 
 def _proxy(text: str) -> Proxy:
     url = URL(text if "://" in text else f"http://{text}")
-    auth = None if url.user is None else BasicAuth(url.user, url.password or "")
-    return Proxy(url.with_user(None), auth)
+    if url.user is None:
+        return Proxy(url, ())
+    credentials = encode_basic_auth(url.user, url.password or "")
+    return Proxy(url.with_user(None), (("Proxy-Authorization", credentials),))
 
 
 def _is_loopback(host: str) -> bool:

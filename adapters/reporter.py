@@ -53,9 +53,7 @@ class LoggingReporter:
         """Something was lost for want of room."""
         self._log(f"dropped/{reason}", "dropped a %s: %s", what, reason)
 
-    def _log(
-        self, kind: str, text: str, *values: object, error: Exception | None = None
-    ) -> None:
+    def _log(self, kind: str, text: str, *values: object, error: Exception | None = None) -> None:
         now = self._clock.monotonic_ns()
         with self._lock:
             last = self._last_ns.get(kind)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeGuard, TypeVar
 
@@ -13,6 +14,7 @@ from ..errors import RecordingError
 
 M = TypeVar("M", bound=Message)
 
+_NODE: Final = re.compile(r'\bnode_id="([^"]*)",node_type="([^"]*)"')
 SHOWN_MAX: Final = 300  # characters of one value in a report
 
 
@@ -75,10 +77,17 @@ def parsed(kind: type[M], value: object, where: str) -> M:
     if not isinstance(value, Mapping):
         raise RecordingError(where, f"expected {kind.__name__}, got {type(value).__name__}")
     try:
-        return ParseDict(value, kind())
+        return ParseDict(dict(value), kind())
     except (ParseError, ValueError, TypeError, RecursionError) as error:
         reason = str(error).partition(" Available Fields")[0].strip()
         raise RecordingError(where, f"not a {kind.__name__}: {reason}") from None
+
+
+def node_labels(series: Iterable[str]) -> dict[str, str]:
+    """The labels of the node that these series are from, as `name{labels}`."""
+    node = next((match for name in series if (match := _NODE.search(name))), None)
+    node_id, node_type = (node[1], node[2]) if node else ("node-1", "SERVER")
+    return {"node_id": node_id, "node_type": node_type}
 
 
 def _wire(message: Message) -> bytes:

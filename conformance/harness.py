@@ -6,6 +6,8 @@ replace; so a host actor stands in its place, passes on what it is told and keep
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -27,7 +29,7 @@ from ..core.webhook import Target, build_headers, encode_body, sign
 from ..messages import calls
 from ..messages.control import Input, InputFailed, Stamped
 from ..messages.outputs import AttemptEnded, Notify
-from ..runtime.base import InProcessBase, Limit
+from ..runtime.base import InProcessBase
 from ..runtime.clock import VirtualClock
 from ..runtime.door import Door
 from ..testing.fakes import RecordingAnalytics, RecordingReporter
@@ -186,10 +188,12 @@ class Harness:
         self._door = self._base.door = Door(self.clock, on_drop=_ignore)
         hold, release = self._base.hold, self._base.release
         reporter = RecordingReporter()
-        self._poster = HttpPoster(self._door, reporter, hold=hold, release=release)
+        self._poster = HttpPoster(self._door, reporter=reporter, hold=hold, release=release)
         ports = Ports(self._door, self.metrics, RecordingAnalytics(), self._poster, reporter)
         self._host = self._base.newPrimaryActor(Host)
-        self._base.tell(self._host, ConfigureHost(Settings(webhook=self.settings), ports, self.kept))
+        self._base.tell(
+            self._host, ConfigureHost(Settings(webhook=self.settings), ports, self.kept)
+        )
         self._notified = 0
 
     def __enter__(self) -> Self:
@@ -230,15 +234,15 @@ class Harness:
     def run(self) -> None:
         """Do what can be done now, without waiting for answers."""
         while not self._base.run_until_idle(0) and (
-            self._base.statistics().queued or len(self._door)
+            self._base.statistics().queued or self._door.statistics().waiting
         ):
             pass
 
     def run_until(self, condition: Callable[[], bool]) -> bool:
         """Go on, at this virtual time, until it holds; False: it did not, in (real) 30 s."""
-        limit = Limit(REAL_SECONDS)
+        deadline = time.monotonic() + REAL_SECONDS
         while not condition():
-            if limit.is_over():
+            if time.monotonic() > deadline:
                 return False
             self._base.run_until_idle(LOOK_SECONDS)
         return True
@@ -273,6 +277,16 @@ class Harness:
         )
         self._poster.post(attempt, self._host)
         self._base.run_until_idle(REAL_SECONDS)
+
+
+def event_ids(infos: Iterable[WebhookInfo]) -> list[str]:
+    """Which events these records are about."""
+    return [info.event_id for info in infos]
+
+
+def posted_ids(requests: Iterable[Request]) -> list[str]:
+    """Which events these requests are about."""
+    return [str(json.loads(request.body).get("id", "")) for request in requests]
 
 
 def _ignore(reason: str, body: Input) -> None:

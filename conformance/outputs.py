@@ -124,7 +124,9 @@ def diff_outputs(expected: Outputs, got: Outputs, path: str) -> list[Difference]
     if len(expected.batches) != len(got.batches):
         found += diff(_described(expected.batches), _described(got.batches), f"{path}.stats")
     else:
-        for index, (batch, got_batch) in enumerate(zip(expected.batches, got.batches, strict=True)):
+        for index, (batch, got_batch) in enumerate(
+            zip(expected.batches, got.batches, strict=True)
+        ):
             found += diff_messages(batch, got_batch, f"{path}.stats[{index}]")
     return found
 
@@ -138,9 +140,7 @@ def _filled(message: object, name: str, now: str) -> Json:
     return {**fields, name: now} if fields.get(name) == NOW else fields
 
 
-def _webhook(
-    webhook: object, now_ns: int, where: str
-) -> tuple[WebhookEvent, list[WebhookConfig]]:
+def _webhook(webhook: object, now_ns: int, where: str) -> tuple[WebhookEvent, list[WebhookConfig]]:
     fields: Json = typed(webhook, dict, where)
     if not {"event"} <= fields.keys() <= {"event", "extra_webhooks"}:
         raise RecordingError(where, f"a webhook has event and extra_webhooks, not {set(fields)}")

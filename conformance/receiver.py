@@ -76,9 +76,13 @@ class Receiver:
 
     Attributes:
         port: Where it listens.
+        refusing_port: Its own too, but there it does not.
     """
 
     def __init__(self) -> None:
+        self._refusing = socket.socket()
+        self._refusing.bind((HOST, 0))
+        self.refusing_port: int = self._refusing.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._changed = threading.Condition()  # guards the list of requests
         self._requests: list[Request] = []
@@ -108,6 +112,7 @@ class Receiver:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        self._refusing.close()
 
     def begin(self, clock: VirtualClock, script: Script) -> None:
         """Forget what was before."""
@@ -142,7 +147,7 @@ class Receiver:
         body = await incoming.read()
         gate, clock = self._gate, self._clock
         headers = tuple((name.decode(), text.decode()) for name, text in incoming.raw_headers)
-        request = Request(incoming.method, incoming.path, headers, body, clock.now_ns())
+        request = Request(incoming.method, incoming.raw_path, headers, body, clock.now_ns())
         with self._changed:
             earlier = len(self._requests)
             self._requests.append(request)
@@ -156,11 +161,3 @@ class Receiver:
             incoming.transport.abort()
         status = answer if isinstance(answer, Status) else Status()
         return web.Response(status=status.status, headers=dict(status.headers))
-
-
-def unused_port() -> int:
-    """A port of this machine on which nobody listens, for now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -6,7 +6,6 @@ handed to the notifier, and the workers; after the last step the metrics.
 
 from __future__ import annotations
 
-import re
 from types import TracebackType
 from typing import Final, Self
 
@@ -19,7 +18,7 @@ from ..replay.arguments import to_arguments
 from ..runtime.clock import VirtualClock
 from ..system import Telemetry
 from ..testing.fakes import RecordingAnalytics, recording_notifier
-from .compare import Difference, diff
+from .compare import Difference, diff, node_labels
 from .findings import Findings
 from .outputs import Outputs, diff_outputs, observed, recorded
 from .vectors import Json, Vector, typed
@@ -28,8 +27,6 @@ from .vectors import Json, Vector, typed
 START_NS: Final = 1_760_000_000 * NS_PER_SECOND + 500_000_000
 FAILURES: Final = "greenroom_input_failures_total"
 SYNC_SECONDS: Final = 60.0  # far more than any step takes: only a defect lasts so long
-
-_NODE: Final = re.compile(r'\bnode_id="([^"]*)",node_type="([^"]*)"')
 
 
 def check_scenario(vector: Vector) -> Findings:
@@ -103,10 +100,8 @@ class Stage:
         return diff_outputs(expected, self._outputs(), f"{path} {call}")
 
     def series(self, like: Json) -> dict[str, float]:
-        """LiveKit's series that are not 0, labelled with the node that `like` names."""
-        node = next((match for name in like if (match := _NODE.search(name))), None)
-        node_id, node_type = (node[1], node[2]) if node else ("node-1", "SERVER")
-        return self._telemetry.metrics.series({"node_id": node_id, "node_type": node_type})
+        """LiveKit's series that are not 0, of the node whose series are in `like`."""
+        return self._telemetry.metrics.series(node_labels(like))
 
     def node_stats(self) -> dict[str, int]:
         """The counters behind GetNodeStats that are not 0."""

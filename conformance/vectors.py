@@ -1,15 +1,16 @@
 """Vector files: one JSON object a line, plain or gzipped, each line recognised by its content.
 
-    scenario   {"scenario", "steps", …}     a call of the service and all that it causes
-    webhook    {"kind", …}                  one behaviour of the notifier
-    coalesce   {"name", "stats", "expect"}  many samples of a track and the one they become
-    condense   {"name", "stat", "expect"}   a sample and its six numbers
+scenario   {"scenario", "steps", …}     a call of the service and all that it causes
+webhook    {"kind", …}                  one behaviour of the notifier
+coalesce   {"name", "stats", "expect"}  many samples of a track and the one they become
+condense   {"name", "stat", "expect"}   a sample and its six numbers
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -118,7 +119,7 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
     if content.startswith(GZIP_MAGIC):
         try:
             content = gzip.decompress(content)
-        except (EOFError, OSError, ValueError) as error:
+        except (EOFError, OSError, zlib.error) as error:
             raise RecordingError(f"{path}:1", f"damaged gzip data ({error})") from None
     for number, raw in enumerate(content.split(b"\n"), start=1):
         if raw.strip():

@@ -10,7 +10,9 @@ ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 SIZE: Final = 12
 
 
-def derive_id(prefix: str, node_id: str, shard: int, position: int, index: int = 0) -> str:
+def derive_id(
+    prefix: str, node_id: str, shard: int, position: int, at_ns: int, index: int = 0
+) -> str:
     """The id of the `index`-th output of the input at `position`.
 
     Args:
@@ -18,12 +20,15 @@ def derive_id(prefix: str, node_id: str, shard: int, position: int, index: int =
         node_id: The node that took the input.
         shard: The node's shard that took the input.
         position: The input's position in that shard.
+        at_ns: The input's time (Unix ns): without a journal, positions begin at 1 at every start,
+            and receivers would take a new event for one that they have.
         index: Tells the outputs of one input apart.
 
     Returns:
         The prefix and 12 characters, about 70 bits.
     """
-    digest = blake2b(f"{node_id}\0{shard}\0{position}\0{index}\0{prefix}".encode(), digest_size=16)
+    stamp = f"{node_id}\0{shard}\0{position}\0{at_ns}\0{index}\0{prefix}"
+    digest = blake2b(stamp.encode(), digest_size=16)
     number = int.from_bytes(digest.digest(), "big")
     characters = []
     for _ in range(SIZE):

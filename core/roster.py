@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from ..messages.control import WorkerStatus
 from ..messages.ids import GuardID, Incarnation, WorkerKey
@@ -27,34 +27,36 @@ from ..messages.ids import GuardID, Incarnation, WorkerKey
 # a host may give a guard to a new worker after the old one was retired: odd, but seen in vectors
 REMEMBERED_GUARDS: Final = 65_536
 
+A = TypeVar("A")  # how the owner of the roster reaches a worker
+
 
 @dataclass(slots=True, eq=False)
-class Entry:
-    """One worker. `address` belongs to the supervisor; nothing here looks into it."""
+class Entry(Generic[A]):
+    """One worker. Whoever opened it sets `address`; nothing here looks into that."""
 
     key: WorkerKey
     incarnation: Incarnation
     connected: bool
-    address: object = None
+    address: A = field(init=False, repr=False)
     closed: bool = False
     count: int = 0
     guards: list[GuardID] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Generic[A]):
     """The worker that is current now, and whether it was made by this call."""
 
-    entry: Entry
+    entry: Entry[A]
     is_new: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class Left(Generic[A]):
     """What a participant's leaving found: `closed` is the worker that it closed, if any."""
 
     was_connected: bool
-    closed: Entry | None
+    closed: Entry[A] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +68,12 @@ class RosterStatistics:
     guards: int
 
 
-class Roster:
+class Roster(Generic[A]):
     """The supervisor's table of workers. Every method is O(1), `retire` apart: O(guards)."""
 
     def __init__(self, remembered_guards: int = REMEMBERED_GUARDS) -> None:
-        self._current: dict[WorkerKey, Entry] = {}
-        self._entries: dict[Incarnation, Entry] = {}
+        self._current: dict[WorkerKey, Entry[A]] = {}
+        self._entries: dict[Incarnation, Entry[A]] = {}
         self._last_incarnation = 0
         self._released: dict[GuardID, bool] = {}  # a guard is in here once it was activated
         self._guards_of_retired: deque[GuardID] = deque()
@@ -81,11 +83,11 @@ class Roster:
         """One line for a debugger."""
         return f"<Roster {self.statistics()}>"
 
-    def find(self, key: WorkerKey) -> Entry | None:
+    def find(self, key: WorkerKey) -> Entry[A] | None:
         """The current worker of `key`, open or closed."""
         return self._current.get(key)
 
-    def open(self, key: WorkerKey, guard: GuardID | None) -> Opened:
+    def open(self, key: WorkerKey, guard: GuardID | None) -> Opened[A]:
         """Find the open worker of `key` or make one; the guard is activated on it.
 
         A new entry has no address yet.
@@ -96,12 +98,12 @@ class Roster:
             return Opened(entry, is_new=False)
         self._last_incarnation += 1
         connected = entry is not None and entry.connected
-        fresh = Entry(key, Incarnation(self._last_incarnation), connected)
+        fresh = Entry[A](key, Incarnation(self._last_incarnation), connected)
         self._activate(guard, fresh)
         self._current[key] = self._entries[fresh.incarnation] = fresh
         return Opened(fresh, is_new=True)
 
-    def leave(self, key: WorkerKey, guard: GuardID | None) -> Left:
+    def leave(self, key: WorkerKey, guard: GuardID | None) -> Left[A]:
         """Release the guard at the current worker of `key`; the last release closes it."""
         entry = self._current.get(key)
         if entry is None:
@@ -111,7 +113,7 @@ class Roster:
         entry.closed = entry.closed or closes
         return Left(entry.connected, entry if closes else None)
 
-    def retire(self, incarnation: Incarnation) -> Entry | None:
+    def retire(self, incarnation: Incarnation) -> Entry[A] | None:
         """Forget a worker; None if it is already forgotten."""
         entry = self._entries.pop(incarnation, None)
         if entry is None:
@@ -123,7 +125,7 @@ class Roster:
             del self._released[self._guards_of_retired.popleft()]
         return entry
 
-    def newest_first(self) -> Iterator[Entry]:
+    def newest_first(self) -> Iterator[Entry[A]]:
         """Every worker kept, in the order in which a flush visits them."""
         return iter(list(reversed(self._entries.values())))
 
@@ -138,14 +140,14 @@ class Roster:
         """Sizes of the tables."""
         return RosterStatistics(len(self._current), len(self._entries), len(self._released))
 
-    def _activate(self, guard: GuardID | None, entry: Entry) -> None:
+    def _activate(self, guard: GuardID | None, entry: Entry[A]) -> None:
         if guard is None or guard in self._released:
             return
         self._released[guard] = False
         entry.guards.append(guard)
         entry.count += 1
 
-    def _release(self, guard: GuardID | None, entry: Entry) -> bool:
+    def _release(self, guard: GuardID | None, entry: Entry[A]) -> bool:
         """Whether this release brought the count to exactly 0."""
         if guard is None or self._released.get(guard, True):
             return False

@@ -95,7 +95,7 @@ def _same(value: object) -> object:
     return value
 
 
-def _coder_of(hint: Any) -> _Coder:  # noqa: ANN401  # type hints have no common type
+def _coder_of(hint: Any) -> _Coder:  # type hints have no common type
     """The coder of a field's type, built once at import."""
     hint = getattr(hint, "__supertype__", hint)
     if get_origin(hint) in (Union, UnionType):
@@ -142,7 +142,7 @@ def _sequence_coder(inner: _Coder) -> _Coder:
     )
 
 
-def _record_coder(record: Any) -> _Coder:  # noqa: ANN401  # a dataclass or a NamedTuple
+def _record_coder(record: Any) -> _Coder:  # a dataclass or a NamedTuple
     hints = get_type_hints(record)
     names = [f.name for f in fields(record)] if is_dataclass(record) else record._fields
     coders = [(name, _coder_of(hints[name])) for name in names]

@@ -1,4 +1,4 @@
-"""What leaves the actors: analytics to the recorder, webhooks to the notifier and its endpoints."""
+"""What leaves the actors: analytics to the recorder, webhooks to the notifier and endpoints."""
 
 from __future__ import annotations
 

@@ -87,6 +87,7 @@ def _draw_room(axes: Axes, story: Story, name: str, inside: range) -> None:
         fontsize=10.5,
         color=INK,
         annotation_clip=False,
+        parse_math=False,  # a name may hold dollar signs
     )
 
 
@@ -126,12 +127,14 @@ def _label_rows(axes: Axes, rows: Sequence[Row], colours: Mapping[str, str]) -> 
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_yticks(range(len(rows)), [_short(row.identity) or "webhooks" for row in rows])
     for label, row in zip(axes.get_yticklabels(), rows, strict=True):
+        label.set_parse_math(False)
         label.set_color(colours.get(row.identity, QUIET))
         label.set_fontweight("bold" if row.identity else "normal")
         label.set_fontsize(10 if row.identity else 8.5)
 
 
 def _short(name: str) -> str:
+    name = "".join(one if one.isprintable() else "?" for one in name)
     return name if len(name) <= NAME_CHARS_MAX else name[: NAME_CHARS_MAX - 1] + "…"
 
 

@@ -5,11 +5,11 @@ Needs matplotlib: import this module only when a picture is wanted.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Final
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -19,6 +19,7 @@ from .lifelines import draw_lifelines, rows_of
 from .palette import GRID, INK, QUIET, colours_of
 from .story import Story
 
+SUFFIXES: Final = (".png", ".svg", ".pdf")
 WIDTH_INCHES: Final = 13.0
 ROW_INCHES: Final = 0.33
 RATES_INCHES: Final = 2.3
@@ -32,18 +33,17 @@ def check_suffix(path: Path) -> None:
     """Make sure that a picture can be drawn into `path`.
 
     Raises:
-        ConfigError: The suffix is none that matplotlib knows.
+        ConfigError: The suffix is none of those.
     """
-    known = sorted(FigureCanvasAgg.get_supported_filetypes())
-    if path.suffix.removeprefix(".").lower() not in known:
-        raise ConfigError(f"plot: {path.name} must end in one of .{', .'.join(known)}")
+    if path.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"plot: {path.name} must end in one of {', '.join(SUFFIXES)}")
 
 
 def draw(story: Story, path: Path, *, title: str) -> None:
-    """Draw `story` into `path`; the suffix says how: .png, .svg, .pdf …
+    """Draw `story` into `path`; the suffix says how (see `SUFFIXES`).
 
     Raises:
-        ConfigError: The suffix is none that matplotlib knows.
+        ConfigError: The suffix is another one.
         OSError: The file cannot be written.
     """
     check_suffix(path)
@@ -71,8 +71,10 @@ def draw(story: Story, path: Path, *, title: str) -> None:
     losses.set_xlabel("time in the call (m:ss)", color=QUIET, fontsize=9.5)
     left_out = len({room.name for room in story.rooms.values()} - rooms)
     more = f"   ({left_out} more rooms are not drawn)" if left_out else ""
-    figure.suptitle(title + more, x=0.012, ha="left", fontsize=14, color=INK)
-    figure.savefig(path, dpi=DOTS_PER_INCH)
+    figure.suptitle(title + more, x=0.012, ha="left", fontsize=14, color=INK, parse_math=False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # an emoji in a name
+        figure.savefig(path, dpi=DOTS_PER_INCH)
 
 
 def _plain(axes: Axes) -> None:

@@ -36,6 +36,7 @@ class Player:
         speed: Seconds of the call for one real second; None: as fast as possible.
         on_call: Told each call after it was made.
         real_time: Paces a numeric speed.
+        stopped: Asked often; when it says True, no further call is made.
 
     Raises:
         ConfigError: The speed is no such number.
@@ -48,6 +49,7 @@ class Player:
         speed: float | None = None,
         on_call: Callable[[RecordedCall], None] | None = None,
         real_time: RealTime | None = None,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         if speed is not None and not 0 < speed <= SPEED_MAX:
             raise ConfigError(
@@ -57,6 +59,7 @@ class Player:
         self._speed = speed
         self._on_call = on_call
         self._real = real_time or RealTime()
+        self._stopped = stopped
         self._start_ns = telemetry.clock.now_ns()
         self._real_start_ns = self._real.monotonic_ns()
 
@@ -69,6 +72,8 @@ class Player:
         self._real_start_ns = self._real.monotonic_ns()
         for call in calls:
             self._advance_to(self._start_ns + call.at_ns)
+            if self._stopped():
+                return
             try:
                 getattr(self._telemetry, call.name)(**call.args)
             except (TypeError, ValueError) as error:
@@ -93,7 +98,7 @@ class Player:
         if self._speed is None:
             self._telemetry.advance_to(at_ns)
             return
-        while True:
+        while not self._stopped():
             passed_ns = self._real.monotonic_ns() - self._real_start_ns
             reached_ns = self._start_ns + round(passed_ns * self._speed)
             now_ns = self._telemetry.clock.now_ns()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import math
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,6 +48,10 @@ class Recording:
     Args:
         path: The file; gzip is recognised by its first bytes, whatever the name.
 
+    Attributes:
+        size_bytes: Of the file as it lies on the disk; None for a pipe.
+        read_bytes: How much of that has been read; stays 0 for a pipe.
+
     Raises:
         OSError: The file cannot be opened.
     """
@@ -61,6 +64,7 @@ class Recording:
             self._lines = io.BufferedReader(gzip.GzipFile(fileobj=self._raw))  # type: ignore[arg-type]
         self._seekable = self._raw.seekable()
         self.size_bytes = path.stat().st_size if self._seekable else None
+        self.read_bytes = 0
 
     def __enter__(self) -> Self:
         """The recording itself."""
@@ -96,11 +100,6 @@ class Recording:
         if not found:
             _refuse(f"{self._path}:1", "the file holds no calls")
 
-    @property
-    def read_bytes(self) -> int:
-        """How much of the file (as it lies on the disk) has been read; 0 for a pipe."""
-        return self._raw.tell() if self._seekable and not self._raw.closed else 0
-
     def close(self) -> None:
         """Close the file."""
         self._lines.close()
@@ -112,6 +111,8 @@ class Recording:
             line = self._lines.readline(LINE_BYTES_MAX + 1)
         except (EOFError, zlib.error, OSError) as error:
             raise RecordingError(where, f"cannot be read: {error}") from error
+        if self._seekable:
+            self.read_bytes = self._raw.tell()
         if len(line) > LINE_BYTES_MAX:
             _refuse(where, f"longer than {LINE_BYTES_MAX} bytes; is it one call a line?")
         return line
@@ -159,8 +160,8 @@ def _no_constant(name: str) -> NoReturn:
 def _at_ns(at: object, where: str) -> int:
     if not isinstance(at, int | float) or isinstance(at, bool):
         _refuse(where, f"at: expected seconds as a number, got {_kind(at)}")
-    if not 0 <= at <= AT_SECONDS_MAX or math.isnan(at):
-        _refuse(where, f"at: expected 0 to {AT_SECONDS_MAX} seconds since the start, got {at:.9g}")
+    if not 0 <= at <= AT_SECONDS_MAX:
+        _refuse(where, f"at: expected 0 to {AT_SECONDS_MAX} seconds since the start, got {at!s:.20}")
     return round(at * NS_PER_SECOND)
 
 

@@ -162,6 +162,18 @@ class InProcessBase:
         """
         return self._driver.barrier(timeout_seconds)
 
+    def quiesce(self, timeout_seconds: float | None = None) -> bool:
+        """Wait until all is done, held work and what comes of it included; timers may be left.
+
+        Returns:
+            False when the time was over first.
+
+        Raises:
+            SystemBrokenError: The dispatch thread is dead.
+            LifecycleError: An actor calls this: it would wait for itself.
+        """
+        return self._driver.quiesce(timeout_seconds)
+
     def hold(self) -> None:
         """Work has begun outside that will come back as a message or input; any thread."""
         self._driver.hold()

@@ -7,7 +7,7 @@ calls, and a registry's entry), so that sending needs no look-up and an idle act
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, TypeAlias
 
@@ -246,7 +246,8 @@ class Cell(ActorAddress):
         self.home.begin_shutdown()
 
 
-def ask_to_exit(cells: list[Cell], sender: Cell) -> None:
-    """Send each of them an exit request of its own: a handler may change it."""
-    for cell in cells:
-        sender.actor_send(cell, ActorExitRequest())
+def ask_to_exit(cells: Iterable[Cell], sender: Cell) -> None:
+    """Send each that lives an exit request of its own: a handler may change it."""
+    for cell in list(cells):
+        if cell.instance is not None:
+            sender.actor_send(cell, ActorExitRequest())

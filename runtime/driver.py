@@ -65,6 +65,8 @@ class Driver:
         self._runner: int | None = None  # the ident of that thread
         self._lock = threading.Lock()
         self._held = 0
+        self._holds = 0  # how many ever began
+        self._all_released = threading.Condition(self._lock)
         self._marks: set[Mark] = set()
         self.is_closed = False
         self.broken: BaseException | None = None
@@ -102,6 +104,7 @@ class Driver:
         """Work has begun outside."""
         with self._lock:
             self._held += 1
+            self._holds += 1
 
     def release(self) -> None:
         """Work outside is done."""
@@ -109,6 +112,8 @@ class Driver:
             if not self._held:
                 raise LifecycleError("release() without hold()")
             self._held -= 1
+            if not self._held:
+                self._all_released.notify_all()
         if self._waker.asleep:
             self._waker.wake()
 
@@ -166,6 +171,20 @@ class Driver:
             self._marks.discard(mark)
         self.check()
         return reached
+
+    def quiesce(self, timeout_seconds: float | None) -> bool:
+        """Wait until nothing is left and nothing is held; False: time over first."""
+        limit = Limit(timeout_seconds)
+        while True:
+            with self._all_released:
+                if not self._all_released.wait_for(lambda: not self._held, limit.left()):
+                    return False
+                holds = self._holds
+            if not self.barrier(limit.left()):
+                return False
+            with self._lock:  # what came of the last work may have begun more
+                if not self._held and self._holds == holds:
+                    return True
 
     # The end
 

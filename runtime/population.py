@@ -187,8 +187,10 @@ class Population:
         if cell.actor is None:
             return  # asked before
         cell.actor = None
+        if cell.pending_timers:
+            self.timers.forget(cell)
         if recursive and cell.children:
-            ask_to_exit(list(cell.children), cell)
+            ask_to_exit(cell.children, cell)
         else:
             self.bury(cell)
 
@@ -202,7 +204,7 @@ class Population:
         """The actor at `cell` has been told that this child is dead."""
         if cell.children is not None and isinstance(child, Cell):
             cell.children.pop(child, None)
-            if cell.is_exiting and not cell.children:
+            if cell.is_exiting and not cell.children and cell is not self.root:
                 self.bury(cell)
 
     def bury(self, cell: Cell) -> None:
@@ -215,7 +217,8 @@ class Population:
             self.timers.forget(cell)
         self.dead_letters.register(cell, enable=False)
         self.sources.forget(cell)
-        self._adopt_children_of(cell)
+        if cell.children:
+            self._adopt_children_of(cell)
         cell.actor_send(parent, ChildActorExited(cell))
         about, cell.about = cell.about, None
         if about is not None:
@@ -225,7 +228,9 @@ class Population:
                 cell.actor_send(about.nanny, ChildActorExited(cell))
 
     def _adopt_children_of(self, cell: Cell) -> None:
-        orphans, cell.children = list(cell.children or ()), None
+        # one that is dead has told its old parent, and would stay with the new one for ever
+        orphans = [child for child in cell.children or () if child.instance is not None]
+        cell.children = None
         for child in orphans:
             child.parent = self.root
             self.primaries[child] = None
@@ -299,10 +304,10 @@ class Population:
 
     def begin_shutdown(self) -> None:
         """Ask every actor to exit, and make no more of them; any thread."""
-        with self._lock:  # nobody is born between the two lines
-            self.root.actor = None
-            ask_to_exit(list(self.primaries), self.root)
+        with self._lock:  # nobody is born meanwhile
             self.closing = True
+            self.root.actor = None
+            ask_to_exit(self.primaries, self.root)
         self.when_closing()
 
     def let_go(self) -> None:

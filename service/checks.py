@@ -1,4 +1,4 @@
-"""Checks of arguments: each returns what the message keeps, or names the parameter that is wrong."""
+"""Checks of arguments: each returns what the message keeps, or names the wrong parameter."""
 
 from __future__ import annotations
 

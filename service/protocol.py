@@ -45,8 +45,9 @@ class TelemetryService(Protocol):
         key: StatsKey | Mapping[str, object],
         stat: AnalyticsStat,
     ) -> None:
-        """Take a track's counters since its last report; called every few seconds for each track
-        in both directions.
+        """Take a track's counters since its last report.
+
+        Called every few seconds for each track, in both directions.
         """
 
     def room_started(self, room: Room) -> None:

@@ -110,7 +110,8 @@ class ActorHarness(Generic[A]):
         Raises:
             IndexError: There are fewer.
         """
-        return [child.address for child in self.children if child.actor_class is actor_class][index]
+        mine = [child for child in self.children if child.actor_class is actor_class]
+        return mine[index].address
 
     def tell(self, message: object, sender: ActorAddress | None = None) -> list[Sent]:
         """Give the actor a message; what it sent because of it."""

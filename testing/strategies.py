@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
-from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
@@ -90,21 +90,23 @@ def protobufs(kind: type[M], max_depth: int = MAX_DEPTH) -> st.SearchStrategy[M]
         kind: The class.
         max_depth: How deep messages may nest in it.
     """
+    descriptor = cast("Descriptor", kind.DESCRIPTOR)  # the C implementation's has the same form
+    subsets = _field_subsets(list(descriptor.fields))
 
     @st.composite
     def build(draw: st.DrawFn) -> M:
         made = kind()
-        for field in draw(_field_subsets(kind.DESCRIPTOR)):
+        for field in draw(subsets):
             _set(draw, made, field, max_depth)
         return made
 
     return build()
 
 
-def _field_subsets(descriptor: Descriptor) -> st.SearchStrategy[list[FieldDescriptor]]:
-    if not descriptor.fields:
+def _field_subsets(every: list[FieldDescriptor]) -> st.SearchStrategy[list[FieldDescriptor]]:
+    if not every:
         return st.just([])
-    return st.lists(st.sampled_from(list(descriptor.fields)), unique=True, max_size=MAX_FIELDS)
+    return st.lists(st.sampled_from(every), unique=True, max_size=MAX_FIELDS)
 
 
 def _set(draw: st.DrawFn, made: Message, field: FieldDescriptor, depth: int) -> None:
@@ -122,7 +124,7 @@ def _set(draw: st.DrawFn, made: Message, field: FieldDescriptor, depth: int) -> 
         setattr(made, field.name, draw(_values(field, depth)))
 
 
-def _fill_map(draw: st.DrawFn, target: Any, entry: Descriptor, depth: int) -> None:  # noqa: ANN401  # protobuf's maps have no common type
+def _fill_map(draw: st.DrawFn, target: Any, entry: Descriptor, depth: int) -> None:
     key, value = entry.fields_by_name["key"], entry.fields_by_name["value"]
     pairs = st.dictionaries(_values(key, depth), _values(value, depth), max_size=MAX_ITEMS)
     for name, item in draw(pairs).items():
@@ -159,7 +161,7 @@ def _field(owner: type, name: str, hint: object) -> st.SearchStrategy[Any]:
     return _typed(hint)
 
 
-def _typed(hint: Any) -> st.SearchStrategy[Any]:  # noqa: ANN401  # type hints have no common type
+def _typed(hint: Any) -> st.SearchStrategy[Any]:
     hint = getattr(hint, "__supertype__", hint)
     if hint in _PLAIN:
         return _PLAIN[hint]

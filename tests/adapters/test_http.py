@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,8 +15,10 @@ import pytest
 from aiohttp import web
 from livekit.api import TokenVerifier, WebhookReceiver
 from livekit.protocol.webhook import WebhookEvent
+from yarl import URL
 
 from greenroom.adapters.http import CLOSED, HttpPoster
+from greenroom.adapters.proxies import Proxies
 from greenroom.core.attempt import Attempt
 from greenroom.core.webhook import build_headers, encode_body, sign
 from greenroom.messages.control import Input
@@ -74,6 +77,7 @@ class LoopThread:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0)  # transports close in the next turn
 
     def close(self) -> None:
         self.run(self._cancel_all())
@@ -91,9 +95,11 @@ class Receiver:
     def __init__(self, thread: LoopThread, tls: ssl.SSLContext | None = None) -> None:
         self.thread = thread
         self.requests: list[tuple[web.Request, bytes]] = []
+        self.peers: set[tuple[str, int]] = set()  # one for each connection
         self.handler: Handler = respond(200)
         self._tls = tls
         self.released = asyncio.Event()
+        self._arrived = threading.Semaphore(0)
 
     async def start(self) -> None:
         self._runner = web.AppRunner(web_app(self._handle), shutdown_timeout=0.1)
@@ -112,12 +118,19 @@ class Receiver:
     def release(self) -> None:
         self.thread.loop.call_soon_threadsafe(self.released.set)
 
+    def wait_for_requests(self, count: int) -> None:
+        for _ in range(count):
+            assert self._arrived.acquire(timeout=WAIT_SECONDS)
+
     async def hang(self, request: web.Request) -> web.StreamResponse:
         await self.released.wait()
         return web.Response()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request, await request.read()))
+        assert request.transport is not None
+        self.peers.add(request.transport.get_extra_info("peername"))
+        self._arrived.release()
         return await self.handler(request)
 
 
@@ -127,7 +140,7 @@ def web_app(handler: Handler) -> web.Application:
     return app
 
 
-def respond(status: int, body: bytes = b"", **headers: str) -> Handler:
+def respond(status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
         return web.Response(status=status, body=body, headers=headers)
 
@@ -254,7 +267,7 @@ def test_credentials_of_the_url_are_not_sent(
 def test_nothing_is_remembered_about_a_receiver(
     poster: HttpPoster, door: QueueDoor, receiver: Receiver
 ) -> None:
-    receiver.handler = respond(200, **{"Set-Cookie": "session=1"})
+    receiver.handler = respond(200, {"Set-Cookie": "session=1"})
 
     outcome(poster, door, receiver.url())
     outcome(poster, door, receiver.url())
@@ -269,20 +282,21 @@ def test_nothing_is_remembered_about_a_receiver(
 def test_any_answer_is_an_outcome(
     poster: HttpPoster, door: QueueDoor, receiver: Receiver, status: int
 ) -> None:
-    receiver.handler = respond(status, **{"Retry-After": "7"})
+    receiver.handler = respond(status, {"Retry-After": "7"})
 
     ended = outcome(poster, door, receiver.url(), delivery_id=5, number=3)
 
     assert ended.duration_ns > 0
-    ended.duration_ns = 0
-    assert ended == AttemptEnded(5, 3, status, "7", "", retryable=True, sent=True, duration_ns=0)
+    assert replace(ended, duration_ns=0) == AttemptEnded(
+        5, 3, status, "7", "", retryable=True, sent=True, duration_ns=0
+    )
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(
     poster: HttpPoster, door: QueueDoor, receiver: Receiver, status: int
 ) -> None:
-    receiver.handler = respond(status, Location="/elsewhere")
+    receiver.handler = respond(status, {"Location": "/elsewhere"})
 
     ended = outcome(poster, door, receiver.url())
 
@@ -298,9 +312,8 @@ def test_a_connection_is_used_again(
     for _ in range(3):
         outcome(poster, door, receiver.url())
 
-    peers = {request.transport.get_extra_info("peername") for request, _ in receiver.requests}
     assert len(receiver.requests) == 3
-    assert len(peers) == 1
+    assert len(receiver.peers) == 1
 
 
 def test_a_long_answer_is_not_read(
@@ -386,10 +399,12 @@ class RawServer:
     def __init__(self, answers: list[bytes | None]) -> None:
         self.answers = answers
         self.connections = 0
+        self.heads: list[str] = []
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/hook"
+        self.port = self._server.sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/hook"
 
     async def stop(self) -> None:
         self._server.close()
@@ -399,8 +414,9 @@ class RawServer:
         try:
             answer: bytes | None = b""
             while answer is not None:
-                await reader.readuntil(b"\r\n\r\n")
-                await reader.readexactly(len(BODY))
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                self.heads.append(head)
+                await reader.readexactly(len(BODY) if head.startswith("POST") else 0)
                 answer = self.answers.pop(0)
                 writer.write(answer or b"")
         except asyncio.IncompleteReadError:
@@ -505,7 +521,6 @@ def test_a_proxy_of_the_environment_is_used(
     poster = new_poster(door, reporter)
 
     ended = outcome(poster, door, "http://hooks.example/hook")
-    print(ended)
 
     poster.close(0.0)
     ((request, body),) = receiver.requests
@@ -514,6 +529,39 @@ def test_a_proxy_of_the_environment_is_used(
     assert request.headers["Proxy-Authorization"] == "Basic bWU6cHc="
     assert request.headers["Authorization"] == "a-token"
     assert body == BODY
+
+
+def test_a_tls_receiver_is_asked_through_a_tunnel(
+    door: QueueDoor,
+    reporter: RecordingReporter,
+    raw_server: Callable[..., RawServer],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = raw_server(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n")
+    monkeypatch.setenv("https_proxy", f"me:pw@127.0.0.1:{server.port}")
+    poster = new_poster(door, reporter)
+
+    ended = outcome(poster, door, "https://hooks.example/hook")
+
+    poster.close(0.0)
+    (head,) = server.heads
+    assert head.startswith("CONNECT hooks.example:443 HTTP/1.1\r\n")
+    assert "Proxy-Authorization: Basic bWU6cHc=\r\n" in head
+    assert "a-token" not in head
+    assert ended.error == 'Post "https://hooks.example/hook": proxy answered CONNECT with 407'
+    assert ended.retryable
+
+
+@pytest.mark.parametrize("host", ["hooks.internal.example", "internal.example"])
+def test_no_proxy_names_what_is_asked_directly(
+    host: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", receiver.url())
+    monkeypatch.setenv("no_proxy", "other.example,internal.example")
+    proxies = Proxies()
+
+    assert proxies.proxy_for(URL(f"http://{host}/hook")) is None
+    assert proxies.proxy_for(URL("http://hooks.example/hook")) is not None
 
 
 def test_this_machine_is_asked_without_a_proxy(
@@ -591,6 +639,7 @@ def test_closing_cuts_off_what_takes_too_long(
     receiver.handler = receiver.hang
     for number in range(5):
         poster.post(attempt(receiver.url(), number), NOTIFIER)
+    receiver.wait_for_requests(5)
 
     in_time = poster.close(0.0)
 
@@ -636,5 +685,6 @@ def test_nothing_of_an_attempt_is_in_the_repr(
 ) -> None:
     receiver.handler = receiver.hang
     poster.post(attempt(receiver.url()), NOTIFIER)
+    receiver.wait_for_requests(1)
 
     assert repr(poster) == "HttpPoster(1 held, closed=False)"

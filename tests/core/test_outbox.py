@@ -380,8 +380,8 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule(wait=st.sampled_from([1.0, 11.0]))
     def sweep(self, wait: float) -> None:
         self.now += wait
-        for key in self.outbox.sweep(at(self.now)):
-            assert not self.queues[tuple(key)]
+        for url, event_key in self.outbox.sweep(at(self.now)):
+            assert not self.queues[url, event_key]
 
     @invariant()
     def nothing_is_lost_or_doubled_and_each_key_has_one_head(self) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Final
 
 import pytest
+
 from greenroom.core.roster import Roster
 from greenroom.messages.ids import GuardID, Incarnation, ParticipantID, RoomID, WorkerKey
 
@@ -11,13 +12,13 @@ BOB: Final = WorkerKey(RoomID("RM_1"), ParticipantID("PA_bob"))
 G1, G2, G3, G4 = (GuardID(number) for number in range(1, 5))
 
 
-def is_closed(roster: Roster, key: WorkerKey) -> bool:
+def is_closed(roster: Roster[str], key: WorkerKey) -> bool:
     entry = roster.find(key)
     assert entry is not None
     return entry.closed
 
 
-def has_closed(roster: Roster, key: WorkerKey, guard: GuardID | None) -> bool:
+def has_closed(roster: Roster[str], key: WorkerKey, guard: GuardID | None) -> bool:
     """Leave, and whether this closed the worker."""
     left = roster.leave(key, guard)
     assert left.closed in (None, roster.find(key))
@@ -28,7 +29,7 @@ def has_closed(roster: Roster, key: WorkerKey, guard: GuardID | None) -> bool:
 
 
 def test_a_worker_is_made_on_first_use_and_found_afterwards() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
 
     first = roster.open(ALICE, G1)
     second = roster.open(ALICE, G2)
@@ -39,14 +40,14 @@ def test_a_worker_is_made_on_first_use_and_found_afterwards() -> None:
 
 
 def test_the_same_participant_in_another_room_has_another_worker() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     elsewhere = WorkerKey(RoomID("RM_2"), ALICE.participant_id)
 
     assert roster.open(ALICE, G1).entry is not roster.open(elsewhere, G1).entry
 
 
 def test_an_empty_key_is_a_key_like_any_other() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     nobody = WorkerKey(RoomID(""), ParticipantID(""))
 
     assert roster.find(nobody) is None
@@ -54,7 +55,7 @@ def test_an_empty_key_is_a_key_like_any_other() -> None:
 
 
 def test_a_closed_worker_stays_the_current_one_until_it_is_replaced() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     opened = roster.open(ALICE, G1)
 
     roster.leave(ALICE, G1)
@@ -64,7 +65,7 @@ def test_a_closed_worker_stays_the_current_one_until_it_is_replaced() -> None:
 
 
 def test_a_closed_worker_is_not_reopened_but_replaced() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     old = roster.open(ALICE, G1).entry
     roster.leave(ALICE, G1)
 
@@ -77,7 +78,7 @@ def test_a_closed_worker_is_not_reopened_but_replaced() -> None:
 
 
 def test_connected_is_carried_over_to_the_successor() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     roster.open(ALICE, G1).entry.connected = True
     roster.leave(ALICE, G1)
 
@@ -85,7 +86,7 @@ def test_connected_is_carried_over_to_the_successor() -> None:
 
 
 def test_connected_is_not_carried_over_once_the_worker_is_retired() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     old = roster.open(ALICE, G1).entry
     old.connected = True
     roster.leave(ALICE, G1)
@@ -95,7 +96,7 @@ def test_connected_is_not_carried_over_once_the_worker_is_retired() -> None:
 
 
 def test_retiring_the_current_worker_leaves_none() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     entry = roster.open(ALICE, G1).entry
 
     assert roster.retire(entry.incarnation) is entry
@@ -103,7 +104,7 @@ def test_retiring_the_current_worker_leaves_none() -> None:
 
 
 def test_retiring_the_old_incarnation_never_touches_the_new_one() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     old = roster.open(ALICE, G1).entry
     roster.leave(ALICE, G1)
     new = roster.open(ALICE, G2).entry
@@ -114,7 +115,7 @@ def test_retiring_the_old_incarnation_never_touches_the_new_one() -> None:
 
 
 def test_a_worker_is_retired_once() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     entry = roster.open(ALICE, G1).entry
 
     roster.retire(entry.incarnation)
@@ -124,7 +125,7 @@ def test_a_worker_is_retired_once() -> None:
 
 
 def test_a_flush_visits_the_newest_worker_first_and_also_the_closed_ones() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     first = roster.open(ALICE, G1).entry
     second = roster.open(BOB, G2).entry
     roster.leave(ALICE, G1)
@@ -134,7 +135,7 @@ def test_a_flush_visits_the_newest_worker_first_and_also_the_closed_ones() -> No
 
 
 def test_workers_may_be_retired_while_a_flush_visits_them() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     for number in range(5):
         roster.open(WorkerKey(RoomID("RM_1"), ParticipantID(f"PA_{number}")), None)
 
@@ -145,7 +146,7 @@ def test_workers_may_be_retired_while_a_flush_visits_them() -> None:
 
 
 def test_the_status_shows_current_workers_in_the_order_of_their_keys() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     roster.open(BOB, G1).entry.connected = True
     roster.open(ALICE, G2)
     roster.leave(ALICE, G2)
@@ -160,14 +161,16 @@ def test_the_status_shows_current_workers_in_the_order_of_their_keys() -> None:
 
 
 def test_leaving_without_a_worker_finds_nobody_connected() -> None:
-    left = Roster().leave(ALICE, G1)
+    roster: Roster[str] = Roster()
+
+    left = roster.leave(ALICE, G1)
 
     assert left.closed is None
     assert not left.was_connected
 
 
 def test_the_last_release_closes_and_says_whether_it_was_connected() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     entry = roster.open(ALICE, G1).entry
     entry.connected = True
 
@@ -178,7 +181,7 @@ def test_the_last_release_closes_and_says_whether_it_was_connected() -> None:
 
 
 def test_leaving_twice_closes_once_and_finds_the_same_both_times() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     roster.open(ALICE, G1).entry.connected = True
     roster.leave(ALICE, G1)
 
@@ -195,7 +198,7 @@ def test_leaving_twice_closes_once_and_finds_the_same_both_times() -> None:
 def test_two_collectors_share_a_worker_that_the_second_release_closes(
     order: tuple[GuardID, GuardID],
 ) -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     roster.open(ALICE, G1)
     roster.open(ALICE, G2)
 
@@ -203,7 +206,7 @@ def test_two_collectors_share_a_worker_that_the_second_release_closes(
 
 
 def test_a_guard_that_is_given_many_times_counts_once() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     for _ in range(3):
         roster.open(ALICE, G1)
 
@@ -211,7 +214,7 @@ def test_a_guard_that_is_given_many_times_counts_once() -> None:
 
 
 def test_a_release_by_a_guard_that_was_never_activated_does_nothing() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     roster.open(ALICE, G1)
 
     assert not has_closed(roster, ALICE, G2)
@@ -219,7 +222,7 @@ def test_a_release_by_a_guard_that_was_never_activated_does_nothing() -> None:
 
 
 def test_a_guard_can_be_activated_after_a_release_that_did_nothing() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     roster.open(ALICE, G1)
     roster.leave(ALICE, G2)
     roster.leave(ALICE, G1)
@@ -230,7 +233,7 @@ def test_a_guard_can_be_activated_after_a_release_that_did_nothing() -> None:
 
 
 def test_a_guard_that_is_released_twice_counts_once() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     for guard in (G1, G2, G3):
         roster.open(ALICE, guard)
 
@@ -240,7 +243,7 @@ def test_a_guard_that_is_released_twice_counts_once() -> None:
 
 
 def test_no_guard_never_activates_and_never_releases() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     roster.open(ALICE, None)
 
     assert not has_closed(roster, ALICE, None)
@@ -248,7 +251,7 @@ def test_no_guard_never_activates_and_never_releases() -> None:
 
 
 def test_joining_without_a_guard_does_not_hold_the_worker() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     roster.open(ALICE, None)
     roster.open(ALICE, G1)
 
@@ -257,7 +260,7 @@ def test_joining_without_a_guard_does_not_hold_the_worker() -> None:
 
 
 def test_a_worker_that_no_guard_holds_cannot_be_closed_by_a_strange_one() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     roster.open(ALICE, None)
 
     assert not has_closed(roster, ALICE, G1)
@@ -266,7 +269,7 @@ def test_a_worker_that_no_guard_holds_cannot_be_closed_by_a_strange_one() -> Non
 
 
 def test_a_released_guard_does_not_count_at_a_new_worker() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     roster.open(ALICE, G1)
     roster.leave(ALICE, G1)
 
@@ -278,7 +281,7 @@ def test_a_released_guard_does_not_count_at_a_new_worker() -> None:
 
 
 def test_a_guard_released_at_another_worker_takes_one_from_that_workers_count() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     roster.open(ALICE, G1)
     roster.open(BOB, G2)
 
@@ -289,7 +292,7 @@ def test_a_guard_released_at_another_worker_takes_one_from_that_workers_count() 
 
 
 def test_a_guard_given_to_two_workers_counts_at_the_first_only() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     roster.open(ALICE, G1)
     roster.open(BOB, G1)
 
@@ -303,7 +306,7 @@ def test_a_guard_given_to_two_workers_counts_at_the_first_only() -> None:
 
 
 def test_a_worker_closes_when_a_release_brings_its_count_to_exactly_zero() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     roster.open(ALICE, G1)
     roster.open(BOB, None)
     roster.leave(BOB, G1)  # -1
@@ -315,7 +318,7 @@ def test_a_worker_closes_when_a_release_brings_its_count_to_exactly_zero() -> No
 
 
 def test_an_old_guard_cannot_close_the_worker_that_came_after_the_close() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     roster.open(ALICE, G1)
     roster.leave(ALICE, G1)
     roster.open(ALICE, None)  # resumed
@@ -326,7 +329,7 @@ def test_an_old_guard_cannot_close_the_worker_that_came_after_the_close() -> Non
 
 
 def test_a_guard_of_the_old_worker_that_is_still_held_takes_from_the_new_ones_count() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     roster.open(ALICE, G1)
     roster.open(BOB, G2)
     roster.leave(ALICE, G2)  # closes Alice's worker from 1 to 0, though G1 is held
@@ -339,7 +342,7 @@ def test_a_guard_of_the_old_worker_that_is_still_held_takes_from_the_new_ones_co
 
 
 def test_guards_of_retired_workers_are_forgotten_oldest_first() -> None:
-    roster = Roster(remembered_guards=2)
+    roster: Roster[str] = Roster(remembered_guards=2)
     for guard in (G1, G2, G3):
         entry = roster.open(ALICE, guard).entry
         roster.leave(ALICE, guard)
@@ -352,7 +355,7 @@ def test_guards_of_retired_workers_are_forgotten_oldest_first() -> None:
 
 
 def test_a_guard_of_a_living_worker_is_never_forgotten() -> None:
-    roster = Roster(remembered_guards=0)
+    roster: Roster[str] = Roster(remembered_guards=0)
     roster.open(ALICE, G1)
 
     for guard in (G2, G3, G4):
@@ -365,7 +368,7 @@ def test_a_guard_of_a_living_worker_is_never_forgotten() -> None:
 
 
 def test_nothing_is_kept_of_many_workers_but_the_guards_that_are_remembered() -> None:
-    roster = Roster(remembered_guards=100)
+    roster: Roster[str] = Roster(remembered_guards=100)
 
     for number in range(10_000):
         key = WorkerKey(RoomID("RM_1"), ParticipantID(f"PA_{number}"))
@@ -378,7 +381,7 @@ def test_nothing_is_kept_of_many_workers_but_the_guards_that_are_remembered() ->
 
 
 def test_the_roster_shows_its_sizes_in_one_line() -> None:
-    roster = Roster()
+    roster: Roster[str] = Roster()
     roster.open(ALICE, G1)
 
     assert repr(roster) == "<Roster RosterStatistics(current=1, retained=1, guards=1)>"

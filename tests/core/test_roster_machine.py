@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from greenroom.core.roster import Entry, Roster
-from greenroom.messages.ids import GuardID, ParticipantID, RoomID, WorkerKey
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from greenroom.core.roster import Entry, Roster
+from greenroom.messages.ids import GuardID, ParticipantID, RoomID, WorkerKey
 
 KEYS: Final = [WorkerKey(RoomID("RM"), ParticipantID(name)) for name in "abc"]
 GUARDS: Final = [None, *(GuardID(number) for number in range(6))]
@@ -56,9 +57,9 @@ class Model:
 class RosterMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.roster = Roster()
+        self.roster: Roster[str] = Roster()
         self.model = Model()
-        self.entries: list[Entry] = []  # as the model's workers
+        self.entries: list[Entry[str]] = []  # as the model's workers
 
     @rule(key=st.sampled_from(KEYS), guard=st.sampled_from(GUARDS))
     def open(self, key: WorkerKey, guard: GuardID | None) -> None:

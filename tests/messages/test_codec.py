@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, is_dataclass
 from typing import Final
 
-import greenroom.messages
 import msgpack
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from livekit.protocol.models import ParticipantInfo, Room
+
+import greenroom.messages
 from greenroom.errors import DecodeError, MessageError, UnknownMessageError
 from greenroom.messages import codec
 from greenroom.messages.calls import ParticipantJoined, RoomStarted, SendStats, TrackStats
@@ -18,9 +22,6 @@ from greenroom.messages.ids import ParticipantID, RoomID, RoomName, StatsKey, Tr
 from greenroom.messages.outputs import RecordNodeRooms, SweepDue
 from greenroom.messages.stats import Close, FlushDue
 from greenroom.testing.strategies import any_message, messages
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from livekit.protocol.models import ParticipantInfo, Room
 
 SLOW_DRAWS: Final = settings(
     max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]

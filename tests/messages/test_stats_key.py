@@ -4,12 +4,13 @@ from dataclasses import FrozenInstanceError, asdict
 from typing import Any
 
 import pytest
-from greenroom.messages.ids import StatsKey, WorkerKey, checked_number, checked_text
-from greenroom.testing.strategies import stats_keys
 from hypothesis import given
 from hypothesis import strategies as st
 from livekit.protocol.analytics import StreamType
 from livekit.protocol.models import TrackSource, TrackType
+
+from greenroom.messages.ids import StatsKey, WorkerKey, checked_number, checked_text
+from greenroom.testing.strategies import stats_keys
 
 NAMED: dict[str, object] = {
     "country": "DE",
@@ -92,7 +93,7 @@ def test_an_enum_of_a_key_is_an_int(name: str, value: object) -> None:
 
 @pytest.mark.parametrize("value", [2**31, -(2**31) - 1])
 def test_an_enum_of_a_key_fits_32_bits(value: int) -> None:
-    with pytest.raises(ValueError, match="^key.stream_type: .* does not fit 32 bits"):
+    with pytest.raises(ValueError, match=r"^key\.stream_type: .* does not fit 32 bits"):
         StatsKey(**numbered(stream_type=value))
 
 
@@ -111,7 +112,7 @@ def test_a_named_key_lacks_no_field(name: str) -> None:
 
 
 def test_a_named_key_has_no_field_that_is_not_known() -> None:
-    with pytest.raises(TypeError, match="^key: missing or unknown fields .*'codec'"):
+    with pytest.raises(TypeError, match=r"^key: missing or unknown fields .*'codec'"):
         StatsKey.from_names({**NAMED, "codec": "vp8"})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Iterator
 
@@ -96,19 +97,16 @@ def test_each_private_context_gets_its_own_answers(system: ActorSystem) -> None:
         assert system.listen(0) is None
 
 
-def test_what_is_sent_to_a_private_context_that_has_ended_is_a_dead_letter(
-    base: InProcessBase, system: ActorSystem
-) -> None:
+def test_what_is_sent_to_a_private_context_that_has_ended_is_a_dead_letter() -> None:
+    base = InProcessBase(VirtualClock())
+    system = ActorSystem(base, transientUnique=True)
     echo = system.createActor(Echo)
 
     with system.private() as outside:
         outside.tell(echo, "too late")
-        outside.tell(echo, "too late")
-        outside.listen(5)
+    base.run_until_idle()
 
-    base.barrier(5)
-    seen = base.statistics()
-    assert seen.queued == 0
+    assert base.statistics().dead_letters == 1
 
 
 def test_threads_that_ask_at_once_get_each_their_own_answer(system: ActorSystem) -> None:
@@ -209,6 +207,24 @@ def test_running_until_idle_waits_for_work_that_is_held() -> None:
     assert base.run_until_idle(5)
 
     assert log == [1, -1]
+    thread.join()
+
+
+def test_no_release_is_missed() -> None:
+    base = InProcessBase(VirtualClock())
+    held: queue.SimpleQueue[bool] = queue.SimpleQueue()
+
+    def release_all() -> None:
+        while held.get():
+            base.release()
+
+    thread = threading.Thread(target=release_all)
+    thread.start()
+    for _ in range(2_000):
+        base.hold()
+        held.put(True)
+        assert base.run_until_idle(5)
+    held.put(False)
     thread.join()
 
 

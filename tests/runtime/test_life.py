@@ -128,6 +128,21 @@ def test_children_survive_an_exit_that_is_not_recursive_and_still_end_with_the_b
     assert log[-1] == "top's child is asked to exit"
 
 
+def test_a_child_that_dies_just_before_its_parent_leaves_nothing_behind(
+    base: InProcessBase, system: ActorSystem
+) -> None:
+    top = system.createActor(Parent)
+    system.tell(top, ("log", [], "top"))
+    child = system.ask(top, "grow", 5)
+
+    system.tell(child, ActorExitRequest())
+    system.tell(top, ActorExitRequest(recursive=False))
+    base.barrier(5)
+
+    assert base.statistics().actors == 0
+    assert base.shutdown(5)
+
+
 def test_a_child_that_cannot_be_made_is_reported_as_gone(
     base: InProcessBase, system: ActorSystem
 ) -> None:
@@ -258,6 +273,51 @@ class Child(Actor):
             self.handleDeadLetters()
             self.notifyOnSourceAvailability()
             self.notifyOnSystemRegistrationChanges()
+
+
+class Ending(Actor):
+    """Ends its process, if it had one: at birth, or when told so."""
+
+    def __init__(self, requirements: dict[str, object] | None) -> None:
+        if requirements:
+            raise SystemExit
+
+    def receiveMessage(self, msg: object, sender: ActorAddress) -> None:
+        match msg:
+            case "grow":
+                self.send(sender, self.createActor(Ending))
+            case "stillborn":
+                self.createActor(Ending, {"at": "birth"})
+            case "end":
+                raise SystemExit
+            case ChildActorExited():
+                self.gone = True
+            case "gone?":
+                self.send(sender, self.gone)
+
+
+def test_a_child_that_ends_its_process_at_birth_is_reported_as_gone(
+    base: InProcessBase, system: ActorSystem
+) -> None:
+    parent = system.createActor(Ending)
+
+    system.tell(parent, "stillborn")
+    base.barrier(5)
+
+    assert system.ask(parent, "gone?", 5)
+    assert base.statistics().actors == 1
+
+
+def test_an_actor_that_ends_its_process_takes_its_children_along(
+    base: InProcessBase, system: ActorSystem
+) -> None:
+    parent = system.createActor(Ending)
+    system.ask(system.ask(parent, "grow", 5), "grow", 5)
+
+    system.tell(parent, "end")
+    base.barrier(5)
+
+    assert base.statistics().actors == 0
 
 
 def test_nothing_is_left_after_ten_thousand_births_and_deaths() -> None:

@@ -1,4 +1,4 @@
-"""Every argument of every method, found through the signatures: a new method is covered as it is."""
+"""Every argument of every method, found through the signatures: new methods are covered too."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any, Final, NamedTuple, Union, get_args, get_origin, get_type
 
 import pytest
 from google.protobuf.message import Message
+from livekit.protocol.analytics import AnalyticsEvent, AnalyticsStat, AnalyticsVideoLayer
+from livekit.protocol.egress import EgressInfo
+from livekit.protocol.models import ParticipantInfo, ReconnectReason, Room, VideoQuality
+
 from greenroom.messages import calls
 from greenroom.messages.ids import StatsKey
 from greenroom.service.protocol import TelemetryService
 from greenroom.testing.fakes import RecordingTelemetry
-from livekit.protocol.analytics import AnalyticsEvent, AnalyticsStat, AnalyticsVideoLayer
-from livekit.protocol.egress import EgressInfo
-from livekit.protocol.models import ParticipantInfo, ReconnectReason, Room, VideoQuality
 
 KEY: Final = StatsKey.for_data("DE", 0, "PA_1", "TR_1")
 NAMED_KEY: Final = {

@@ -4,8 +4,9 @@ import inspect
 import re
 from typing import Final
 
-import greenroom
 import pytest
+
+import greenroom
 from greenroom.messages.calls import CALLS
 from greenroom.service.null import NullTelemetryService
 from greenroom.service.protocol import TelemetryService
@@ -85,7 +86,9 @@ def test_every_argument_is_positional_or_by_name_and_has_no_default(name: str) -
 
 @pytest.mark.parametrize("name", EXPECTED)
 @pytest.mark.parametrize(
-    "implementation", [Telemetry, NullTelemetryService, RecordingTelemetry], ids=lambda c: c.__name__
+    "implementation",
+    [Telemetry, NullTelemetryService, RecordingTelemetry],
+    ids=lambda c: c.__name__,
 )
 def test_an_implementation_has_exactly_the_protocols_signatures(
     implementation: type, name: str
