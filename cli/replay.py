@@ -93,9 +93,7 @@ def replay(
             show_default="what its messages say",
         ),
     ] = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show the summary only.")
-    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show the summary only.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as JSON, and nothing else.")
     ] = False,
@@ -134,7 +132,9 @@ def _speed(text: str) -> float | None:
     try:
         return float(text)
     except ValueError:
-        raise typer.BadParameter("expected max or a number, such as 10", param_hint="--speed") from None
+        raise typer.BadParameter(
+            "expected max or a number, such as 10", param_hint="--speed"
+        ) from None
 
 
 def _secret(api_key: str, *, needed: bool) -> str:

@@ -57,7 +57,7 @@ def _difference(call: str, args: Mapping[str, object], wanted: Mapping[str, Conv
 
 
 def _parsed(kind: type[Message], value: object, name: str) -> Message:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         found = "null" if value is None else type(value).__name__
         raise TypeError(f"{name}: expected {kind.__name__} as an object, got {found}")
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -15,6 +15,10 @@ from .story import Measure, Story, TrackLife
 GAP_SECONDS: Final = 1.0  # measures further apart than this are not joined
 KBPS_MIN: Final = 1.0  # the rest of a track's last window may be next to nothing
 PERCENT_TOP: Final = 1.0  # the loss axis reaches at least as far
+LOSS_LINES: Final[dict[str, Literal["-"] | tuple[float, tuple[float, ...]]]] = {
+    "on the way from the publisher": "-",
+    "to a subscriber": (0, (3, 1.5)),
+}
 
 
 def draw_bitrates(
@@ -66,7 +70,8 @@ def draw_losses(
     highest = 0.0
     for track in _tracks(story, rooms):
         colour = colours.get(track.identity, QUIET)
-        for measures, style in ((track.upstream, "-"), (track.downstream, (0, (3, 1.5)))):
+        directions = zip((track.upstream, track.downstream), LOSS_LINES.values(), strict=True)
+        for measures, style in directions:
             for measure in measures:
                 if measure.loss_percent:
                     highest = max(highest, measure.loss_percent)
@@ -84,8 +89,8 @@ def draw_losses(
         return
     axes.legend(
         handles=[
-            Line2D([], [], color=INK, linewidth=1.8, label="on the way from the publisher"),
-            Line2D([], [], color=INK, linewidth=1.8, linestyle=(0, (3, 1.5)), label="to a subscriber"),
+            Line2D([], [], color=INK, linewidth=1.8, linestyle=style, label=label)
+            for label, style in LOSS_LINES.items()
         ],
         loc="lower right",
         bbox_to_anchor=(1, 1),
@@ -113,9 +118,7 @@ def _runs(measures: Sequence[Measure]) -> Iterator[list[Measure]]:
         yield run
 
 
-def _steps(
-    run: Sequence[Measure], values: Sequence[float]
-) -> tuple[list[float], list[float]]:
+def _steps(run: Sequence[Measure], values: Sequence[float]) -> tuple[list[float], list[float]]:
     """A stepped line: each value from its begin to its end."""
     times = [at for measure in run for at in (measure.begin, measure.end)]
     return times, [value for value in values for _ in range(2)]

@@ -11,7 +11,6 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from ..core.times import NS_PER_SECOND
 from .attendance import Change
 from .receiver import Received
 from .run import Scene

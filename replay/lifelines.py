@@ -15,6 +15,7 @@ from .story import ParticipantLife, Story, WebhookMark
 ROWS_MAX: Final = 40
 ROOM_NAME_POINTS: Final = -78  # left of the participants' names
 NAME_CHARS_MAX: Final = 14
+WHITE_EDGE: Final = {"markeredgecolor": "white", "markeredgewidth": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,7 @@ def _draw_life(axes: Axes, life: ParticipantLife, at: int, colour: str, now: flo
     begin = end if life.begin is None else life.begin
     active = end if life.active is None else life.active
     axes.plot((begin, active), (at, at), color=colour, linewidth=1.6, alpha=0.55, zorder=3)
-    axes.plot(
-        begin, at, "o", color=colour, markersize=6, markeredgecolor="white", markeredgewidth=1, zorder=5
-    )
+    axes.plot(begin, at, "o", color=colour, markersize=6, zorder=5, **WHITE_EDGE)
     axes.barh(at, end - active, left=active, height=0.42, color=colour, alpha=0.75, zorder=2)
     for resumed in life.resumed:
         axes.plot(resumed, at, "d", color="white", markersize=5, markeredgewidth=0, zorder=5)
@@ -150,12 +149,16 @@ def _add_legend(axes: Axes, story: Story) -> None:
     if any(life.aborted for life in lives):
         marks.append(_mark("x", INK, "aborted", markersize=7, markeredgewidth=2))
     seen = {(kind_of(mark.event), mark.outcome) for mark in story.webhooks}
-    for kind in KINDS:
-        if any(kind == one for one, _ in seen):
-            marks.append(_mark(KINDS[kind].marker, OUTCOMES["delivered"], f"{kind} webhook"))
-    for outcome, colour in OUTCOMES.items():
-        if outcome != "delivered" and any(outcome == one for _, one in seen):
-            marks.append(_mark("o", colour, f"webhook {outcome}", markersize=6.5))
+    marks += [
+        _mark(kind.marker, OUTCOMES["delivered"], f"{name} webhook")
+        for name, kind in KINDS.items()
+        if any(name == one for one, _ in seen)
+    ]
+    marks += [
+        _mark("o", colour, f"webhook {outcome}", markersize=6.5)
+        for outcome, colour in OUTCOMES.items()
+        if outcome != "delivered" and any(outcome == one for _, one in seen)
+    ]
     axes.legend(
         handles=marks,
         loc="lower left",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 # Paul Tol's "muted" and "vibrant" schemes, darkest first: told apart also by the colour-blind
 COLOURS: Final = (
@@ -45,7 +45,7 @@ class Line(NamedTuple):
     """How tracks of one source are drawn."""
 
     label: str
-    style: str | tuple[float, tuple[float, ...]]
+    style: Literal["-"] | tuple[float, tuple[float, ...]]
     width: float
 
 

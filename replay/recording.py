@@ -61,7 +61,7 @@ class Recording:
         self._raw = path.open("rb")
         self._lines: BinaryIO = self._raw
         if self._raw.peek(2).startswith(GZIP_MAGIC):
-            self._lines = io.BufferedReader(gzip.GzipFile(fileobj=self._raw))  # type: ignore[arg-type]
+            self._lines = io.BufferedReader(gzip.GzipFile(fileobj=self._raw))
         self._seekable = self._raw.seekable()
         self.size_bytes = path.stat().st_size if self._seekable else None
         self.read_bytes = 0
@@ -93,8 +93,8 @@ class Recording:
             where = f"{self._path}:{number}"
             call = _parsed(line, where)
             if call.at_ns < last_ns:
-                early = f"{call.at_ns / NS_PER_SECOND:g} s comes after {last_ns / NS_PER_SECOND:g} s"
-                _refuse(where, f"at: {early}; a call never goes back in time")
+                at, last = call.at_ns / NS_PER_SECOND, last_ns / NS_PER_SECOND
+                _refuse(where, f"at: {at:g} s comes after {last:g} s; time never goes back")
             last_ns, found = call.at_ns, True
             yield call
         if not found:
@@ -161,7 +161,8 @@ def _at_ns(at: object, where: str) -> int:
     if not isinstance(at, int | float) or isinstance(at, bool):
         _refuse(where, f"at: expected seconds as a number, got {_kind(at)}")
     if not 0 <= at <= AT_SECONDS_MAX:
-        _refuse(where, f"at: expected 0 to {AT_SECONDS_MAX} seconds since the start, got {at!s:.20}")
+        expected = f"expected 0 to {AT_SECONDS_MAX} seconds since the start"
+        _refuse(where, f"at: {expected}, got {at!s:.20}")
     return round(at * NS_PER_SECOND)
 
 

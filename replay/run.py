@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Final, Protocol
@@ -176,11 +177,11 @@ class _Replay:
             self._play(telemetry, calls)
             complete = telemetry.close()
         if options.metrics_out is not None:
-            text = _metrics_text(telemetry)
-            self._write(options.metrics_out, lambda: options.metrics_out.write_bytes(text))
-        if picture is not None:
+            write = partial(options.metrics_out.write_bytes, _metrics_text(telemetry))
+            self._write(options.metrics_out, write)
+        if picture is not None and options.plot is not None:
             title = _title(options.path, attendance.totals())
-            self._write(options.plot, lambda: picture.draw(story, options.plot, title=title))
+            self._write(options.plot, partial(picture.draw, story, options.plot, title=title))
         return self._summary(telemetry, attendance, story.now, complete=complete)
 
     def _webhook(self, stack: ExitStack, clock: VirtualClock) -> WebhookSettings | None:
@@ -233,7 +234,9 @@ class _Replay:
         dropped = totals_by(families, DROPPED_TOTAL.name, "reason")
         errors = sum(totals_by(families, ANALYTICS_ERRORS_TOTAL.name).values())
         if errors:
-            self._not_written.append(f"{self._options.analytics_out}: {errors} lines are missing")
+            file = str(self._options.analytics_out)
+            self._written = [path for path in self._written if path != file]
+            self._not_written.append(f"{file}: {errors} lines are missing")
         return Summary(
             calls=dict(self._calls.most_common()),
             call_seconds=call_seconds,

@@ -174,6 +174,8 @@ class Driver:
 
     def quiesce(self, timeout_seconds: float | None) -> bool:
         """Wait until nothing is left and nothing is held; False: time over first."""
+        self.refuse_actors()
+        self.check()
         limit = Limit(timeout_seconds)
         while True:
             with self._all_released:

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from greenroom import StatsKey
-from greenroom.replay.arguments import to_arguments
-from greenroom.service.protocol import TelemetryService
 from livekit.protocol.analytics import AnalyticsNodeRooms, AnalyticsStat
 from livekit.protocol.egress import EgressInfo
 from livekit.protocol.ingress import IngressInfo
 from livekit.protocol.models import ReconnectReason, Room, RTPStats, VideoQuality
+
+from greenroom import StatsKey
+from greenroom.replay.arguments import to_arguments
+from greenroom.service.protocol import TelemetryService
 
 KEY = {
     "country": "",

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-from greenroom.replay.attendance import Attendance, Change
 from livekit.protocol.analytics import (
     AnalyticsEvent,
     AnalyticsEventType,
@@ -9,6 +8,8 @@ from livekit.protocol.analytics import (
     AnalyticsStream,
 )
 from livekit.protocol.models import ParticipantInfo, Room
+
+from greenroom.replay.attendance import Attendance, Change
 
 JOINED = AnalyticsEventType.PARTICIPANT_JOINED
 LEFT = AnalyticsEventType.PARTICIPANT_LEFT

@@ -2,14 +2,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import greenroom
 import pytest
+from livekit.protocol.analytics import AnalyticsEventType, AnalyticsStat
+from livekit.protocol.models import ParticipantInfo, Room
+
+import greenroom
 from greenroom.errors import RecordingError
 from greenroom.replay.player import Player, RealTime
 from greenroom.replay.recording import RecordedCall
 from greenroom.testing.fakes import RecordingAnalytics
-from livekit.protocol.analytics import AnalyticsEventType, AnalyticsStat
-from livekit.protocol.models import ParticipantInfo, Room
 
 START_NS = 1_000_000_000_000
 ROOM = Room(sid="RM_1", name="a", creation_time=1_001)

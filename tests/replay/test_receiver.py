@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
-import greenroom
 import pytest
-from greenroom.core.webhook import encode_body, sign
-from greenroom.replay.receiver import Received, Receiver
 from livekit.protocol.models import Room
 from livekit.protocol.webhook import WebhookEvent
+
+import greenroom
+from greenroom.core.webhook import encode_body, sign
+from greenroom.replay.receiver import Received, Receiver
 
 KEY = "key"
 SECRET = "a secret of 32 characters or more"

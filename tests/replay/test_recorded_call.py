@@ -11,19 +11,21 @@ import gzip
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import greenroom
 import pytest
 from google.protobuf.json_format import MessageToDict, Parse
+from livekit.protocol.analytics import AnalyticsEvent, AnalyticsEventType, AnalyticsStat
+from livekit.protocol.webhook import WebhookEvent
+
+import greenroom
 from greenroom.replay.player import Player
 from greenroom.replay.receiver import Received, Receiver
 from greenroom.replay.recording import RecordedCall, Recording
 from greenroom.replay.start import find_start
 from greenroom.testing.fakes import RecordingAnalytics
-from livekit.protocol.analytics import AnalyticsEvent, AnalyticsEventType, AnalyticsStat
-from livekit.protocol.webhook import WebhookEvent
 
 DATA = Path(__file__).parent.parent / "data" / "call"
 START_NS = 1_795_473_543_636_366_600  # the time of "at" 0, as the recorder noted it
@@ -98,11 +100,12 @@ def without_time_stamp(stat: AnalyticsStat) -> AnalyticsStat:
     return kept
 
 
+def key_of(stat: AnalyticsStat) -> StatKey:
+    return stat.room_id, stat.participant_id, stat.track_id, int(stat.kind)
+
+
 def keyed(stats: list[AnalyticsStat]) -> dict[StatKey, AnalyticsStat]:
-    found = {
-        (stat.room_id, stat.participant_id, stat.track_id, int(stat.kind)): without_time_stamp(stat)
-        for stat in stats
-    }
+    found = {key_of(stat): without_time_stamp(stat) for stat in stats}
     assert len(found) == len(stats)
     return found
 
@@ -141,9 +144,7 @@ def test_at_the_recorded_flush_times_the_same_statistics_come_out_and_workers_go
             assert keyed(analytics.stats) == keyed(expected)
             assert {s.time_stamp.ToNanoseconds() for s in analytics.stats} <= {START_NS + at_ns}
             assert telemetry.statistics().workers_retained == flush["workers_in_map_after"]
-            current = {
-                (w.key.room_id, w.key.participant_id) for w in telemetry.workers().current
-            }
+            current = {(w.key.room_id, w.key.participant_id) for w in telemetry.workers().current}
             gone = {(w["room_id"], w["participant_id"]) for w in flush["retired"]}
             there = {(w["room_id"], w["participant_id"]) for w in flush["workers"]}
             assert current == there - gone
@@ -158,9 +159,7 @@ def test_at_the_recorded_flush_times_the_same_statistics_come_out_and_workers_go
 def test_what_one_worker_flushes_leaves_as_one_batch_upstream_first(
     calls: list[RecordedCall], analytics: RecordingAnalytics
 ) -> None:
-    with greenroom.start(
-        clock=greenroom.VirtualClock(START_NS), analytics=analytics
-    ) as telemetry:
+    with greenroom.start(clock=greenroom.VirtualClock(START_NS), analytics=analytics) as telemetry:
         player = Player(telemetry)
         player.play(calls)
         player.finish()
@@ -304,7 +303,6 @@ def test_retries_wait_in_the_calls_own_time(played_with_webhooks: RecordedAnswer
         attempts[received.event.id].append(received.at_ns)
 
     waits = {
-        tuple(round((b - a) / 1e9) for a, b in zip(times, times[1:], strict=False))
-        for times in attempts.values()
+        tuple(round((b - a) / 1e9) for a, b in pairwise(times)) for times in attempts.values()
     }
     assert waits == {(), (1,), (1, 2, 4, 8)}

@@ -134,10 +134,13 @@ def test_an_actor_cannot_wait_for_the_system_that_runs_it(
 ) -> None:
     class Waiting(Actor):
         def receiveMessage(self, msg: object, sender: ActorAddress) -> None:
+            base.hold()
             try:
-                base.barrier(5)
+                base.quiesce(5)
             except LifecycleError as error:
                 self.send(sender, str(error))
+            finally:
+                base.release()
 
     answer = system.ask(system.createActor(Waiting), "go", 5)
 
@@ -251,6 +254,31 @@ def test_virtual_time_stands_still_while_work_is_held() -> None:
     base.advance_to(20_000_000_000)
 
     assert times == [0]
+
+
+def test_quiescing_waits_for_work_outside_and_what_comes_of_it(
+    base: InProcessBase, system: ActorSystem
+) -> None:
+    log: list[int] = []
+    steps = system.createActor(Steps)
+    system.tell(steps, log)
+    may_go = threading.Event()
+
+    def work() -> None:
+        may_go.wait(10)
+        door_of(base).enter(steps, SweepDue())
+        base.release()
+
+    base.hold()
+    thread = threading.Thread(target=work)
+    thread.start()
+
+    assert not base.quiesce(0.01)
+    may_go.set()
+    assert base.quiesce(5)
+
+    assert log == [1, -1]
+    thread.join()
 
 
 def test_nothing_can_be_released_that_is_not_held() -> None:
