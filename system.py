@@ -23,7 +23,8 @@ from .adapters.reporter import LoggingReporter
 from .config import Settings, WebhookSettings
 from .core.metrics import Metrics
 from .core.ports import AnalyticsService, Clock, Ports
-from .errors import SystemBrokenError, SystemClosedError
+from .core.webhook import sign
+from .errors import ConfigError, SystemBrokenError, SystemClosedError, UnsendableError
 from .messages.calls import Call, FlushStats
 from .messages.control import AskWorkers, Input, Workers
 from .runtime.base import BaseStatistics, InProcessBase
@@ -65,6 +66,7 @@ class Telemetry(TelemetryCalls):
         children: ChildClasses | None = None,
     ) -> None:
         super().__init__()
+        _check_secrets(settings.webhook)
         self.settings = settings
         self.clock = clock or SystemClock()
         self.metrics = Metrics(threading.Lock())
@@ -260,6 +262,15 @@ def start(
     return Telemetry(
         settings, analytics=analytics, metrics_port=metrics_port, clock=clock, children=children
     )
+
+
+def _check_secrets(webhook: WebhookSettings) -> None:
+    """Sign nothing with each key now, rather than fail at the first webhook."""
+    for api_key, secret in webhook.keys.items():
+        try:
+            sign(b"", api_key, secret, 0)
+        except UnsendableError as error:
+            raise ConfigError(f"webhook.keys: {error}") from error
 
 
 def _deadline(timeout: float | None) -> float | None:

@@ -18,6 +18,7 @@ from ..core.ports import AnalyticsService, Clock
 from ..core.times import NS_PER_SECOND
 from .reporter import LoggingReporter
 
+_LINE_BREAKS: Final = {0x2028: "\\u2028", 0x2029: "\\u2029"}  # lines to some readers, as Go does
 CAPACITY: Final = 100_000  # items; an hour of a busy server, some 100 MB at the worst
 
 
@@ -184,7 +185,8 @@ class JsonlAnalytics:
     def _write(self, send: str, name: str, value: object) -> None:
         at = (self._clock.now_ns() - self._start_ns) / NS_PER_SECOND
         line = {"at": round(at, 6), "send": send, name: value}
-        self._file.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
+        text = json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+        self._file.write(text.translate(_LINE_BREAKS) + "\n")
 
 
 def _plain(message: Message) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Final, TypeAlias
 
 from livekit.protocol.analytics import AnalyticsEvent, AnalyticsNodeRooms, AnalyticsStat
@@ -21,6 +22,7 @@ NOW: Final = "NOW"
 NAMES: Final = frozenset({"events", "webhooks", "node_rooms", "stats", "workers"})
 
 Batch: TypeAlias = Sequence[AnalyticsStat]
+Webhook: TypeAlias = tuple[WebhookEvent, list[WebhookConfig]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Outputs:
     """
 
     events: list[AnalyticsEvent]
-    webhooks: list[tuple[WebhookEvent, list[WebhookConfig]]]
+    webhooks: list[Webhook]
     node_rooms: list[dict[str, object] | None]
     batches: list[Batch]
     workers: list[dict[str, object]]
@@ -111,23 +113,17 @@ def recorded(expect: Json, now_ns: int, where: str) -> Outputs:
 
 def diff_outputs(expected: Outputs, got: Outputs, path: str) -> list[Difference]:
     """Every field that is not as expected."""
-    extras = [[plain(extra) for extra in extras] for _, extras in expected.webhooks]
-    got_extras = [[plain(extra) for extra in extras] for _, extras in got.webhooks]
-    events = [event for event, _ in expected.webhooks], [event for event, _ in got.webhooks]
     found = [
         *diff_messages(expected.events, got.events, f"{path}.events"),
-        *diff_messages(*events, f"{path}.webhooks"),
-        *diff(extras, got_extras, f"{path}.extra_webhooks"),
         *diff(expected.node_rooms, got.node_rooms, f"{path}.node_rooms"),
         *diff(expected.workers, got.workers, f"{path}.workers"),
     ]
-    if len(expected.batches) != len(got.batches):
-        found += diff(_described(expected.batches), _described(got.batches), f"{path}.stats")
-    else:
-        for index, (batch, got_batch) in enumerate(
-            zip(expected.batches, got.batches, strict=True)
-        ):
-            found += diff_messages(batch, got_batch, f"{path}.stats[{index}]")
+    if expected.webhooks != got.webhooks:
+        shown, got_shown = map(_shown, expected.webhooks), map(_shown, got.webhooks)
+        found += diff(list(shown), list(got_shown), f"{path}.webhooks")
+    batches = zip_longest(expected.batches, got.batches, fillvalue=())
+    for index, (batch, got_batch) in enumerate(batches):
+        found += diff_messages(batch, got_batch, f"{path}.stats[{index}]")
     return found
 
 
@@ -150,8 +146,11 @@ def _webhook(webhook: object, now_ns: int, where: str) -> tuple[WebhookEvent, li
     return event, [parsed(WebhookConfig, extra, where) for extra in extras]
 
 
-def _described(batches: Sequence[Batch]) -> list[list[dict[str, object]]]:
-    return [[plain(stat) for stat in batch] for batch in batches]
+def _shown(webhook: Webhook) -> dict[str, object]:
+    """As a vector has it."""
+    event, extras = webhook
+    shown: dict[str, object] = {"event": plain(event)}
+    return {**shown, "extra_webhooks": [plain(extra) for extra in extras]} if extras else shown
 
 
 def _by_kind_and_track(stat: AnalyticsStat) -> tuple[int, bytes]:

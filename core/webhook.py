@@ -6,14 +6,14 @@ v1.44.1-0.20260211042324-3688e156dc7e.
 
 from __future__ import annotations
 
-import hmac
 import json
-from base64 import b64encode, urlsafe_b64encode
+from base64 import b64encode
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
+import jwt
 from google.protobuf.json_format import MessageToDict
 from livekit.protocol.models import WebhookConfig
 from livekit.protocol.webhook import WebhookEvent
@@ -27,13 +27,6 @@ DEFAULT_KEY: Final = "default"
 NO_SECRET: Final = "no singing key or secret was provided"  # sic: the original's text
 NO_SECRET_FOR_KEY: Final = "no secret for provided signing key"
 TOO_MANY_EXTRAS: Final = "more than 1 extra webhook url unexpected"
-
-
-def _base64url(raw: bytes) -> bytes:
-    return urlsafe_b64encode(raw).rstrip(b"=")
-
-
-_TOKEN_HEADER: Final = _base64url(b'{"alg":"HS256","typ":"JWT"}')
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +106,14 @@ def encode_body(event: WebhookEvent) -> bytes:
 def sign(body: bytes, api_key: str, secret: str, now_s: int) -> str:
     """The token that goes with `body`: a JWT (HS256) over its SHA-256, valid for 5 minutes.
 
-    Written out rather than left to PyJWT: that refuses keys that look like PEM and warns of short
-    ones, whereas receivers take the secret's bytes as they are.
-
     Args:
         body: The exact bytes that are sent.
         api_key: The token's issuer.
-        secret: Its UTF-8 bytes are the HMAC key.
+        secret: Its UTF-8 bytes are the HMAC key; PyJWT warns of one shorter than 32 bytes.
         now_s: Unix time in whole seconds.
+
+    Raises:
+        UnsendableError: PyJWT takes the secret for an asymmetric key (PEM, SSH).
     """
     claims = {
         "exp": now_s + TOKEN_VALID_SECONDS,
@@ -128,10 +121,10 @@ def sign(body: bytes, api_key: str, secret: str, now_s: int) -> str:
         "nbf": now_s,
         "sha256": b64encode(sha256(body).digest()).decode(),
     }
-    payload = json.dumps(claims, ensure_ascii=False, separators=(",", ":")).encode()
-    signed = b".".join((_TOKEN_HEADER, _base64url(payload)))
-    signature = _base64url(hmac.digest(secret.encode(), signed, "sha256"))
-    return b".".join((signed, signature)).decode()
+    try:
+        return jwt.encode(claims, secret, algorithm="HS256", sort_headers=True)
+    except jwt.InvalidKeyError as error:
+        raise UnsendableError(f"the secret of {api_key!r} cannot sign: {error}") from error
 
 
 def build_headers(token: str) -> tuple[tuple[str, str], ...]:

@@ -15,7 +15,6 @@ from .story import ParticipantLife, Story, WebhookMark
 ROWS_MAX: Final = 40
 ROOM_NAME_POINTS: Final = -78  # left of the participants' names
 NAME_CHARS_MAX: Final = 14
-WHITE_EDGE: Final = {"markeredgecolor": "white", "markeredgewidth": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ def _draw_life(axes: Axes, life: ParticipantLife, at: int, colour: str, now: flo
     begin = end if life.begin is None else life.begin
     active = end if life.active is None else life.active
     axes.plot((begin, active), (at, at), color=colour, linewidth=1.6, alpha=0.55, zorder=3)
-    axes.plot(begin, at, "o", color=colour, markersize=6, zorder=5, **WHITE_EDGE)
+    axes.plot(begin, at, "o", color=colour, markersize=6, zorder=5, markeredgecolor="white")
     axes.barh(at, end - active, left=active, height=0.42, color=colour, alpha=0.75, zorder=2)
     for resumed in life.resumed:
         axes.plot(resumed, at, "d", color="white", markersize=5, markeredgewidth=0, zorder=5)

@@ -24,6 +24,18 @@ class RealTime:
     sleep: Callable[[float], None] = time.sleep
 
 
+def check_speed(speed: float | None) -> None:
+    """Make sure that a recording can be played at this speed; None is as fast as possible.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    if speed is not None and not 0 < speed <= SPEED_MAX:
+        raise ConfigError(
+            f"speed: expected max, or a number above 0 up to {SPEED_MAX:g}, got {speed:g}"
+        )
+
+
 class Player:
     """Makes each call at its own time of the virtual clock.
 
@@ -51,10 +63,7 @@ class Player:
         real_time: RealTime | None = None,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        if speed is not None and not 0 < speed <= SPEED_MAX:
-            raise ConfigError(
-                f"speed: expected max, or a number above 0 up to {SPEED_MAX:g}, got {speed:g}"
-            )
+        check_speed(speed)
         self._telemetry = telemetry
         self._speed = speed
         self._on_call = on_call

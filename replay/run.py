@@ -31,7 +31,7 @@ from ..errors import ConfigError, RecordingError
 from ..runtime.clock import VirtualClock
 from ..system import Telemetry, start
 from .attendance import Attendance, AttendanceTotals, Change
-from .player import Player
+from .player import Player, check_speed
 from .receiver import Received, Receiver
 from .recording import RecordedCall, Recording
 from .sinks import AnalyticsSinks
@@ -155,6 +155,7 @@ class _Replay:
 
     def run(self) -> Summary:
         options = self._options
+        check_speed(options.speed)
         picture = None if options.plot is None else _load_picture(options.plot)
         _check_folders(options)
         with ExitStack() as stack:
@@ -163,6 +164,7 @@ class _Replay:
             start_ns = _start_ns(options.start_unix, found_ns)
             clock = VirtualClock(start_ns)
             attendance, story = Attendance(self._watcher.on_change), Story(clock, start_ns)
+            webhook = self._webhook(stack, clock)
             sinks: list[AnalyticsService] = [attendance]
             if picture is not None:
                 sinks.append(story)
@@ -170,7 +172,6 @@ class _Replay:
                 file = JsonlAnalytics(options.analytics_out, clock, start_ns)
                 stack.callback(self._write, options.analytics_out, file.close)
                 sinks.append(file)
-            webhook = self._webhook(stack, clock)
             telemetry = start(webhook=webhook, analytics=AnalyticsSinks(sinks), clock=clock)
             stack.callback(telemetry.close, 0)  # for errors: when all is well it is closed below
             self._watcher.on_begin(Scene(recording, attendance, clock, start_ns))

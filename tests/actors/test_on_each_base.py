@@ -80,9 +80,12 @@ class SmallSystem:
 
     def workers(self) -> Workers:
         """The current workers; two rounds, so that their answers to a flush have arrived."""
-        for _ in range(2):
-            answer = self.system.ask(self.supervisor, AskWorkers(), 10)
-            assert isinstance(answer, Workers)
+        self._ask()
+        return self._ask()
+
+    def _ask(self) -> Workers:
+        answer: object = self.system.ask(self.supervisor, AskWorkers(), 10)
+        assert isinstance(answer, Workers)
         return answer
 
     def flushed_packets(self) -> dict[str, int]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from livekit.protocol.analytics import (
     AnalyticsClientMeta,
@@ -261,9 +261,7 @@ def test_why_and_where_a_participant_resumed_is_all_that_its_client_meta_says() 
 
 
 @pytest.mark.parametrize("kind", BUILDERS, ids=lambda kind: kind.__name__)
-@settings(
-    max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_any_call_gives_an_event_that_shares_nothing_with_it(
     kind: type[Call], data: st.DataObject

@@ -1,17 +1,13 @@
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 from typing import Final
 
 import pytest
 from google.protobuf.json_format import MessageToDict
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from livekit.protocol.webhook import WebhookEvent
 
-from greenroom.config import LIVEKIT_POLICY, DeliveryPolicy
+from greenroom.config import LIVEKIT_POLICY
 from greenroom.core.delivery import Decision, Done, Outcome, Queued, Send, Wait
 from greenroom.core.outbox import Outbox
 from greenroom.core.times import NS_PER_SECOND
@@ -296,108 +292,3 @@ def test_the_record_of_a_drop_at_a_full_queue_has_no_times() -> None:
         "queued_at": "0001-01-01T00:00:00Z",
         "sent_at": "0001-01-01T00:00:00Z",
     }
-
-
-# ── any course ──────────────────────────────────────────────────────────────────────────────────
-
-KEYS: Final = [("u1", "a"), ("u1", "b"), ("u2", "a")]
-MACHINE_POLICY: Final[DeliveryPolicy] = replace(
-    LIVEKIT_POLICY, max_attempts=2, max_depth=2, max_age_seconds=30.0, idle_seconds=10.0
-)
-
-
-class OutboxMachine(RuleBasedStateMachine):
-    """The model: a list of ids per key, of which the first is in flight or backing off."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.outbox = Outbox(MACHINE_POLICY)
-        self.now = 0.0
-        self.queues: dict[tuple[str, str], deque[int]] = {key: deque() for key in KEYS}
-        self.in_flight: dict[int, int] = {}  # delivery -> attempt
-        self.backing_off: dict[int, int] = {}
-        self.ended: list[int] = []
-        self.offered = 0
-        self.stale = 0
-
-    def follow(self, decisions: tuple[Decision, ...]) -> None:
-        for decision in decisions:
-            match decision:
-                case Send(delivery, attempt):
-                    assert self.queues[self.key_of(delivery.id)][0] == delivery.id
-                    assert delivery.id not in self.in_flight | self.backing_off
-                    self.in_flight[delivery.id] = attempt
-                case Wait(delivery_id, attempt, seconds):
-                    assert seconds > 0
-                    self.backing_off[delivery_id] = attempt
-                case Done(delivery, _, "queue is full"):
-                    self.ended.append(delivery.id)
-                case Done(delivery):
-                    assert self.queues[self.key_of(delivery.id)].popleft() == delivery.id
-                    self.ended.append(delivery.id)
-
-    def key_of(self, delivery_id: int) -> tuple[str, str]:
-        return next(key for key, queue in self.queues.items() if delivery_id in queue)
-
-    @rule(key=st.sampled_from(KEYS), wait=st.sampled_from([0.0, 0.0, 5.0, 31.0]))
-    def offer(self, key: tuple[str, str], wait: float) -> None:
-        self.now += wait
-        self.offered += 1
-        is_full = len(self.queues[key]) > MACHINE_POLICY.max_depth
-        if not is_full:
-            self.queues[key].append(self.offered)
-        decisions = offer(self.outbox, key=key[1], url=key[0], now=self.now)
-        assert isinstance(decisions[0], Done) is is_full
-        self.follow(decisions)
-
-    @precondition(lambda self: self.in_flight)
-    @rule(data=st.data(), status=st.sampled_from([200, 404, 500, None]))
-    def attempt_ends(self, data: st.DataObject, status: int | None) -> None:
-        delivery_id = data.draw(st.sampled_from(sorted(self.in_flight)))
-        attempt = self.in_flight.pop(delivery_id)
-        decisions = end(self.outbox, delivery_id, attempt, status=status, now=self.now)
-        is_retried = status in {500, None} and attempt < MACHINE_POLICY.max_attempts
-        assert isinstance(decisions[0], Wait if is_retried else Done)
-        self.follow(decisions)
-
-    @precondition(lambda self: self.backing_off)
-    @rule(data=st.data())
-    def wait_ends(self, data: st.DataObject) -> None:
-        delivery_id = data.draw(st.sampled_from(sorted(self.backing_off)))
-        attempt = self.backing_off.pop(delivery_id)
-        self.follow(self.outbox.retry_due(RetryDue(delivery_id, attempt)))
-        assert self.in_flight[delivery_id] == attempt
-
-    @rule(delivery_id=st.integers(0, 9), attempt=st.integers(0, 3))
-    def something_stale_comes(self, delivery_id: int, attempt: int) -> None:
-        if self.in_flight.get(delivery_id) != attempt:
-            self.stale += 1
-            assert end(self.outbox, delivery_id, attempt, now=self.now) == ()
-        if self.backing_off.get(delivery_id) != attempt:
-            self.stale += 1
-            assert self.outbox.retry_due(RetryDue(delivery_id, attempt)) == ()
-
-    @rule(wait=st.sampled_from([1.0, 11.0]))
-    def sweep(self, wait: float) -> None:
-        self.now += wait
-        for url, event_key in self.outbox.sweep(at(self.now)):
-            assert not self.queues[url, event_key]
-
-    @invariant()
-    def nothing_is_lost_or_doubled_and_each_key_has_one_head(self) -> None:
-        held = [delivery_id for queue in self.queues.values() for delivery_id in queue]
-        assert sorted(held + self.ended) == list(range(1, self.offered + 1))
-        heads = [queue[0] for queue in self.queues.values() if queue]
-        assert sorted(heads) == sorted(self.in_flight | self.backing_off)
-        counts = self.outbox.statistics()
-        assert counts.held == len(held) == counts.offered - len(self.ended)
-        assert counts.held == counts.waiting + counts.in_flight + counts.backing_off
-        assert counts.in_flight == len(self.in_flight)
-        assert counts.stale == self.stale
-        assert counts.offered == counts.held + counts.succeeded + counts.failed + (
-            counts.dropped_full + counts.dropped_age
-        )
-
-
-TestAnyCourse = OutboxMachine.TestCase
-TestAnyCourse.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -13,6 +13,7 @@ import jwt
 import pytest
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.timestamp_pb2 import Timestamp
+from jwt.warnings import InsecureKeyLengthWarning
 from livekit.api import TokenVerifier, WebhookReceiver
 from livekit.protocol.egress import EgressInfo
 from livekit.protocol.models import Room, WebhookConfig
@@ -198,13 +199,23 @@ def test_a_token_is_refused_with_another_body_and_after_its_time() -> None:
         WebhookReceiver(VERIFIER).receive(body.decode(), late)
 
 
-@pytest.mark.parametrize("secret", ["s", "-----BEGIN PRIVATE KEY-----", "ssh-rsa AAAA", "sécret"])
-def test_any_secret_signs_as_its_bytes(secret: str) -> None:
+@pytest.mark.parametrize("secret", ["s" * 32, "sécret" * 6])
+def test_a_secret_signs_as_its_utf_8_bytes(secret: str) -> None:
     token = sign(b"body", "key", secret, NOW_S)
 
     signed, _, signature = token.rpartition(".")
     digest = hmac.digest(secret.encode(), signed.encode(), "sha256")
     assert base64.urlsafe_b64decode(signature + "==") == digest
+
+
+def test_a_secret_that_is_short_signs_with_a_warning() -> None:
+    with pytest.warns(InsecureKeyLengthWarning):
+        sign(b"body", "key", "short", NOW_S)
+
+
+def test_a_secret_that_looks_like_an_asymmetric_key_is_refused_by_the_name_of_its_key() -> None:
+    with pytest.raises(UnsendableError, match="'key'"):
+        sign(b"body", "key", "-----BEGIN PRIVATE KEY-----", NOW_S)
 
 
 # ── what became of it ───────────────────────────────────────────────────────────────────────────

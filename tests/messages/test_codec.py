@@ -8,7 +8,7 @@ from typing import Final
 
 import msgpack
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from livekit.protocol.models import ParticipantInfo, Room
 
@@ -23,9 +23,6 @@ from greenroom.messages.outputs import RecordNodeRooms, SweepDue
 from greenroom.messages.stats import Close, FlushDue
 from greenroom.testing.strategies import any_message, messages
 
-SLOW_DRAWS: Final = settings(
-    max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
 KEY: Final = StatsKey.for_data("DE", 0, "PA_1", "TR_1")
 STATS: Final = TrackStats(RoomID("RM_1"), RoomName("lobby"), KEY, b"")
 
@@ -47,7 +44,7 @@ def defined_messages() -> Iterator[type]:
 
 
 @pytest.mark.parametrize("kind", MESSAGE_TYPES, ids=lambda kind: kind.__name__)
-@SLOW_DRAWS
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_message_comes_back_equal_and_of_the_same_type(kind: type, data: st.DataObject) -> None:
     sent = data.draw(messages(kind))
@@ -58,7 +55,7 @@ def test_a_message_comes_back_equal_and_of_the_same_type(kind: type, data: st.Da
     assert received == sent
 
 
-@SLOW_DRAWS
+@settings(max_examples=40)
 @given(any_message())
 def test_a_message_has_one_wire_form(sent: object) -> None:
     assert encode(decode(encode(sent))) == encode(sent)
@@ -231,7 +228,7 @@ def test_well_formed_frames_of_the_wrong_shape_are_a_decode_error(
     check_decodes_or_refuses(frame(kind.__name__, *fields))
 
 
-@settings(SLOW_DRAWS, max_examples=200)
+@settings(max_examples=200)
 @given(any_message(), st.data())
 def test_a_damaged_message_is_a_message_or_a_decode_error(
     sent: object, data: st.DataObject

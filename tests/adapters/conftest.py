@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from greenroom.adapters.http import HttpPoster
+from greenroom.testing.fakes import RecordingReporter
+from greenroom.testing.loopback import HttpReceiver, LoopThread, RawServer, WaitingDoor
+
+
+@pytest.fixture
+def thread() -> Iterator[LoopThread]:
+    thread = LoopThread()
+    yield thread
+    thread.close()
+
+
+@pytest.fixture
+def receiver(thread: LoopThread) -> Iterator[HttpReceiver]:
+    receiver = HttpReceiver(thread)
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture
+def raw_server(thread: LoopThread) -> Iterator[Callable[..., RawServer]]:
+    servers: list[RawServer] = []
+
+    def start(*answers: bytes | None) -> RawServer:
+        servers.append(RawServer(thread, *answers))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def door() -> WaitingDoor:
+    return WaitingDoor()
+
+
+@pytest.fixture
+def new_poster(door: WaitingDoor) -> Iterator[Callable[..., HttpPoster]]:
+    """Makes posters that log their holds at the door; they must have no faults of their own."""
+    posters: list[HttpPoster] = []
+    reporter = RecordingReporter()
+
+    def start(**options: Any) -> HttpPoster:
+        poster = HttpPoster(
+            door,
+            hold=lambda: door.log.append("hold"),
+            release=lambda: door.log.append("release"),
+            reporter=reporter,
+            **options,
+        )
+        posters.append(poster)
+        return poster
+
+    yield start
+    for poster in posters:
+        poster.close(0.0)
+    assert reporter.failures == []
+    assert not any(one.name == "greenroom-http" for one in threading.enumerate())
+
+
+@pytest.fixture
+def poster(new_poster: Callable[..., HttpPoster]) -> HttpPoster:
+    return new_poster()
