@@ -42,10 +42,6 @@ def check_scenario(vector: Vector) -> Findings:
     return Findings(tuple(found))
 
 
-from ..actors.recorder import Recorder
-class DR(Recorder):
-    def on_configure(self, c): self.analytics=self.svc
-
 class Stage:
     """A fresh greenroom, and all that comes out of it."""
 
@@ -57,7 +53,7 @@ class Stage:
             Settings(flush_interval_seconds=None),
             analytics=self._analytics,
             clock=self._clock,
-            children=ChildClasses(notifier=recording_notifier(self._webhooks), recorder=type('D',(DR,),{'svc':self._analytics})),
+            children=ChildClasses(notifier=recording_notifier(self._webhooks)),
         )
 
     def __enter__(self) -> Self:

@@ -11,15 +11,22 @@ from livekit.protocol.analytics import AnalyticsStat, AnalyticsStream, StreamTyp
 from livekit.protocol.models import ParticipantInfo, Room, TrackSource, TrackType
 
 import greenroom
-from greenroom.replay.receiver import Receiver
+from greenroom.replay.receiver import Received, Receiver
+from greenroom.runtime.clock import SystemClock
 
 API_KEY, SECRET = "devkey", "devsecret-0123456789abcdef0123456789abcdef"
 
 
+def show(received: Received) -> None:
+    """Print one request that arrived."""
+    verdict = f"REFUSED: {received.problem}" if received.problem else "verified"
+    print(received.number, received.event.event, received.event.room.name, verdict)
+
+
 def main() -> None:
-    """Join, publish statistics, leave; then show what arrived."""
+    """Join, publish statistics, leave; each webhook is shown as it arrives."""
     # 1. somebody who listens
-    receiver = Receiver({API_KEY: SECRET})
+    receiver = Receiver({API_KEY: SECRET}, SystemClock(), on_received=show)
     webhook = greenroom.WebhookSettings(
         urls=(receiver.url,), api_key=API_KEY, keys={API_KEY: SECRET}
     )
@@ -43,9 +50,6 @@ def main() -> None:
         telemetry.participant_left(room, alice, True, guard)
         telemetry.room_ended(room)
     # 4. leaving the block flushed the statistics and waited for the webhooks
-
-    for each in receiver.received:
-        print(each.event, each.room, "verified" if each.verified else "REFUSED")
     receiver.close()
 
 

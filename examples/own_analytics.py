@@ -1,6 +1,6 @@
 """An AnalyticsService of your own, and time under your control.
 
-    python examples/own_analytics.py
+python examples/own_analytics.py
 """
 
 from __future__ import annotations

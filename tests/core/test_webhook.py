@@ -32,6 +32,7 @@ from greenroom.core.webhook_info import build_webhook_info
 from greenroom.errors import UnsendableError
 
 VECTORS: Final = Path(__file__).resolve().parents[1] / "data" / "webhook.jsonl.gz"
+PEM = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"
 SECRET: Final = "public-secret-public-secret-0123456789"
 STATIC: Final = Target("http://127.0.0.1:80/static", "APIpubKey1", SECRET)
 OTHER_SECRET: Final = "another-public-secret-0123456789abcd"
@@ -215,7 +216,7 @@ def test_a_secret_that_is_short_signs_with_a_warning() -> None:
 
 def test_a_secret_that_looks_like_an_asymmetric_key_is_refused_by_the_name_of_its_key() -> None:
     with pytest.raises(UnsendableError, match="'key'"):
-        sign(b"body", "key", "-----BEGIN PRIVATE KEY-----", NOW_S)
+        sign(b"body", "key", PEM, NOW_S)
 
 
 # ── what became of it ───────────────────────────────────────────────────────────────────────────
