@@ -46,7 +46,7 @@ CLOSE_SECONDS: Final = 1.0
 
 def secret_of(api_key: str) -> str:
     """Made up."""
-    return f"secret-of-{api_key}-0123456789abcdef"
+    return f"the-secret-of-{api_key}-0123456789abcdef"
 
 
 @dataclass(slots=True)

@@ -25,8 +25,8 @@ from .receiver import Answer, Behaviour, Receiver, Request, Status
 from .tokens import token_of
 from .vectors import Vector, typed
 
-NOTIFIER_SECRET: Final = "the secret of the notifier"
-OPTION_SECRET: Final = "the secret of an option"
+NOTIFIER_SECRET: Final = "the-secret-of-the-notifier-0123456789abcdef"
+OPTION_SECRET: Final = "the-secret-of-an-option-0123456789abcdef"
 STATIC_PATHS: Final = ("/one", "/two")
 UNKNOWN_PATH: Final = "/unknown-key"
 UNKNOWN_KEY: Final = "APIunknown"

@@ -7,10 +7,13 @@ handed to the notifier, and the workers; after the last step the metrics.
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
+from ..actors._base import Configure, GreenroomActor
+from ..actors.recorder import Recorder
 from ..actors.supervisor import ChildClasses
 from ..config import Settings
+from ..core.ports import AnalyticsService
 from ..core.times import NS_PER_SECOND, to_ns
 from ..errors import RecordingError
 from ..messages.outputs import Notify
@@ -42,6 +45,24 @@ def check_scenario(vector: Vector) -> Findings:
     return Findings(tuple(found))
 
 
+class DirectRecorder(Recorder):
+    """The recorder without the thread before its service: a step then needs no other thread.
+
+    Use `direct_recorder()`: Thespian makes an actor from its class alone.
+    """
+
+    service: ClassVar[AnalyticsService]
+
+    def on_configure(self, configure: Configure) -> None:
+        """Take the service itself."""
+        self.analytics = self.service
+
+
+def direct_recorder(service: AnalyticsService) -> type[GreenroomActor]:
+    """An actor class for `ChildClasses(recorder=…)` that hands everything to `service`."""
+    return type("DirectRecorder", (DirectRecorder,), {"service": service, "__module__": __name__})
+
+
 class Stage:
     """A fresh greenroom, and all that comes out of it."""
 
@@ -51,9 +72,11 @@ class Stage:
         self._webhooks: list[Notify] = []
         self._telemetry = Telemetry(
             Settings(flush_interval_seconds=None),
-            analytics=self._analytics,
             clock=self._clock,
-            children=ChildClasses(notifier=recording_notifier(self._webhooks)),
+            children=ChildClasses(
+                recorder=direct_recorder(self._analytics),
+                notifier=recording_notifier(self._webhooks),
+            ),
         )
 
     def __enter__(self) -> Self:
@@ -94,7 +117,7 @@ class Stage:
         except (TypeError, ValueError) as error:
             raise RecordingError(here, str(error)) from None
         getattr(self._telemetry, call)(**arguments)
-        self._telemetry.advance_to(self._clock.now_ns())  # so far has come out what will
+        self._telemetry.advance_to(self._clock.now_ns())  # runs the actors until they are idle
         return diff_outputs(expected, self._outputs(), f"{path} {call}")
 
     def series(self, like: Json) -> dict[str, float]:
