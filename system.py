@@ -34,6 +34,7 @@ from .service.calls import TelemetryCalls
 
 EXIT_SECONDS: Final = 2.0  # sentry-sdk's bound for the flush at interpreter exit
 ASK_SECONDS: Final = 10.0
+DIGEST_SECONDS: Final = 1.0  # at close(), for outcomes that are there already: no I/O is waited for
 CLOSED: Final = "the telemetry is closed; start another one"
 
 A = TypeVar("A")
@@ -191,10 +192,12 @@ class Telemetry(TelemetryCalls):
         self._door.enter(self._supervisor, FlushStats())
         try:
             complete = self._base.quiesce(_left(deadline))
+            complete &= self._poster.close(_left(deadline) or 0.0)
+            self._base.barrier(DIGEST_SECONDS)  # the notifier learns which attempts were cut off
         except SystemBrokenError:
             complete = False
+            self._poster.close(0.0)
         self._door.close()
-        complete &= self._poster.close(_left(deadline) or 0.0)
         self._system.shutdown()
         complete &= self._analytics.close(_left(deadline) or 0.0)
         if self._metrics_server is not None:

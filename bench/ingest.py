@@ -1,6 +1,6 @@
 """track_stats, embedded: what a call costs its caller, and how many are processed in a second.
 
-    python bench/ingest.py --json ingest.json
+python bench/ingest.py --json ingest.json
 """
 
 from __future__ import annotations

@@ -100,12 +100,12 @@ def check_stop(vector: Vector, receiver: Receiver) -> Findings:
     in_time = telemetry.close(NO_PATIENCE_SECONDS if force else PATIENCE_SECONDS)
     raises = _is_refused(telemetry)
     receiver.end()
-    lost = sum(
-        float(str(value))
+    lost = {
+        dict(labels)["reason"]: value
         for family in telemetry.metrics.snapshot()
         for labels, value in family.samples
-        if family.name == DROPPED and ("reason", UNFINISHED) in labels
-    )
+        if family.name == DROPPED
+    }
     got = {
         "in_time": in_time,
         "requests": len(receiver.requests),
@@ -117,7 +117,7 @@ def check_stop(vector: Vector, receiver: Receiver) -> Findings:
         "in_time": not force,
         "requests": 1 if force else count,
         "records": 0 if force else count,
-        "lost": count if force else 0,
+        "lost": {UNFINISHED: count} if force else {},
         "late_call_raises": True,
     }
     return compared(expected, got, CLOSING)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 from thespian.actors import (
@@ -18,20 +17,6 @@ from thespian.actors import (
 
 from greenroom.runtime.base import InProcessBase
 from greenroom.runtime.clock import SystemClock
-
-
-@pytest.fixture(params=[False, True], ids=["pumped", "threaded"])
-def base(request: pytest.FixtureRequest) -> Iterator[InProcessBase]:
-    base = InProcessBase(SystemClock())
-    if request.param:
-        base.start()
-    yield base
-    base.shutdown()
-
-
-@pytest.fixture
-def system(base: InProcessBase) -> ActorSystem:
-    return ActorSystem(base, transientUnique=True)
 
 
 class Collector(Actor):

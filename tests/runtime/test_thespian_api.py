@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import sys
 import zipfile
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -29,7 +28,6 @@ from thespian.initmsgs import initializing_messages
 
 from greenroom.runtime import by_name
 from greenroom.runtime.base import InProcessBase
-from greenroom.runtime.clock import SystemClock
 
 SOURCE = """
 from thespian.actors import Actor
@@ -41,20 +39,6 @@ class Guest(Actor):
         elif msg == "child":
             self.send(sender, self.createActor("guests.Guest"))
 """
-
-
-@pytest.fixture(params=[False, True], ids=["pumped", "threaded"])
-def base(request: pytest.FixtureRequest) -> Iterator[InProcessBase]:
-    base = InProcessBase(SystemClock())
-    if request.param:
-        base.start()
-    yield base
-    base.shutdown()
-
-
-@pytest.fixture
-def system(base: InProcessBase) -> ActorSystem:
-    return ActorSystem(base, transientUnique=True)
 
 
 class Authority(Actor):
