@@ -34,7 +34,7 @@ from .service.calls import TelemetryCalls
 
 EXIT_SECONDS: Final = 2.0  # sentry-sdk's bound for the flush at interpreter exit
 ASK_SECONDS: Final = 10.0
-DIGEST_SECONDS: Final = 1.0  # at close(), for outcomes that are there already: no I/O is waited for
+DIGEST_SECONDS: Final = 1.0  # at close(), to digest what has come back; nothing is waited for
 CLOSED: Final = "the telemetry is closed; start another one"
 
 A = TypeVar("A")
