@@ -56,7 +56,7 @@ def test_blank_lines_are_passed_over_and_counted(tmp_path: Path) -> None:
         (b'{"scenario": 7}', 1, "the scenario's name is no text: 7"),
         (b"\xff\xfe", 1, "not UTF-8"),
         (b"\x1f\x8b damaged", 1, "damaged gzip data"),
-        (gzip.compress(b'{"kind": "filter"}')[:-9], 1, "damaged gzip data"),
+        (gzip.compress(b'{"kind": "filter"}', mtime=0)[:-9], 1, "damaged gzip data"),
     ],
     ids=lambda value: str(value)[:40],
 )

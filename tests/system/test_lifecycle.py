@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Final
 
@@ -227,6 +229,17 @@ def test_a_program_that_ends_without_closing_still_hands_over() -> None:
 
 def test_once_closed_nothing_is_done_at_exit() -> None:
     assert output_of("telemetry.close()") == ["stats 1", "end of program"]
+
+
+def test_a_closed_telemetry_is_not_kept_until_the_exit() -> None:
+    telemetry = greenroom.start()
+    telemetry.close()
+    seen = weakref.ref(telemetry)
+
+    del telemetry
+    gc.collect()
+
+    assert seen() is None
 
 
 # ── a look inside ───────────────────────────────────────────────────────────────────────────
