@@ -70,7 +70,7 @@ def right(hint: Any) -> object:
 def wrong(hint: Any) -> Iterator[tuple[object, type[Exception]]]:
     """Values that are not, and what each of them raises."""
     kinds = options(hint)
-    yield object(), TypeError
+    yield complex(1, 2), TypeError  # a type that no parameter has
     if types.NoneType not in kinds:
         yield None, TypeError
     if str in kinds:
