@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from .errors import ConfigError
+
+
+def _check_number(name: str, value: object, *, least: float, above: bool = False) -> None:
+    """Refuse what is not a finite number of at least (or above) that; bools and NaN too."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ConfigError(f"{name}: expected a number, got {value!r}")
+    if not math.isfinite(value) or value < least or (above and value == least):
+        bound = "greater than" if above else "at least"
+        raise ConfigError(f"{name}: must be {bound} {least:g} and finite, got {value!r}")
+
+
+def _check_count(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigError(f"{name}: expected a whole number of at least 1, got {value!r}")
+
+
+def _is_text(value: object) -> bool:
+    """A str that has a UTF-8 form."""
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _check_texts(name: str, values: object) -> tuple[str, ...]:
+    """A tuple of any list of strings; a single string is a mistake that looks like one."""
+    if isinstance(values, list | tuple) and all(_is_text(item) for item in values):
+        return tuple(values)
+    raise ConfigError(f"{name}: expected a list of strings, got {values!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +72,9 @@ class DeliveryPolicy:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, by name."""
-        if self.max_attempts < 1:
-            raise ConfigError(f"max_attempts: must be at least 1, got {self.max_attempts}")
-        if self.max_depth < 1:
-            raise ConfigError(f"max_depth: must be at least 1, got {self.max_depth}")
-        if not 0 <= self.jitter <= 1:
-            raise ConfigError(f"jitter: must be between 0 and 1, got {self.jitter}")
+        _check_count("max_attempts", self.max_attempts)
+        _check_count("max_depth", self.max_depth)
+        _check_number("jitter", self.jitter, least=0)
         for name in (
             "wait_min_seconds",
             "wait_max_seconds",
@@ -59,8 +83,13 @@ class DeliveryPolicy:
             "connect_timeout_seconds",
             "total_timeout_seconds",
         ):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name}: must be greater than 0, got {getattr(self, name)}")
+            _check_number(name, getattr(self, name), least=0, above=True)
+        if self.max_age_seconds is not None:
+            _check_number("max_age_seconds", self.max_age_seconds, least=0, above=True)
+        for name in ("retry_after_statuses", "retry_client_errors", "no_retry_server_errors"):
+            statuses = getattr(self, name)
+            if not isinstance(statuses, frozenset):
+                raise ConfigError(f"{name}: expected a frozenset of statuses, got {statuses!r}")
 
 
 DEFAULT_POLICY: Final = DeliveryPolicy(
@@ -123,16 +152,18 @@ class WebhookSettings:
     def __post_init__(self) -> None:
         """Refuse what cannot work, by name."""
         for name in ("urls", "include_events", "exclude_events"):
-            value = getattr(self, name)
-            if isinstance(value, str) or not all(isinstance(item, str) for item in value):
-                raise ConfigError(f"webhook.{name}: expected a list of strings, got {value!r}")
-            object.__setattr__(self, name, tuple(value))
+            object.__setattr__(self, name, _check_texts(f"webhook.{name}", getattr(self, name)))
+        if not isinstance(self.keys, Mapping) or not all(
+            _is_text(text) for pair in self.keys.items() for text in pair
+        ):
+            raise ConfigError("webhook.keys: expected a mapping of API keys to secrets")
+        object.__setattr__(self, "keys", dict(self.keys))  # the caller may go on with his own
         if self.urls and not self.keys.get(self.api_key):
             raise ConfigError(
                 f"webhook.api_key: no secret for {self.api_key!r} in webhook.keys; "
                 "receivers would refuse an unsigned webhook"
             )
-        if isinstance(self.policy, str) and self.policy not in POLICIES:
+        if not isinstance(self.policy, DeliveryPolicy) and self.policy not in POLICIES:
             names = ", ".join(sorted(POLICIES))
             raise ConfigError(f"webhook.policy: no policy {self.policy!r}; there are {names}")
 
@@ -167,9 +198,11 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, by name."""
-        if self.flush_interval_seconds is not None and self.flush_interval_seconds <= 0:
-            raise ConfigError("flush_interval_seconds: must be greater than 0, or None")
-        if self.close_wait_seconds < 0:
-            raise ConfigError("close_wait_seconds: must not be negative")
-        if self.capacity < 1:
-            raise ConfigError(f"capacity: must be at least 1, got {self.capacity}")
+        if not isinstance(self.node_id, str) or not self.node_id.isprintable():
+            raise ConfigError(f"node_id: expected printable text, got {self.node_id!r}")
+        if self.flush_interval_seconds is not None:
+            _check_number("flush_interval_seconds", self.flush_interval_seconds, least=0.001)
+        _check_number("close_wait_seconds", self.close_wait_seconds, least=0)
+        _check_count("capacity", self.capacity)
+        if not isinstance(self.webhook, WebhookSettings):
+            raise ConfigError(f"webhook: expected WebhookSettings, got {self.webhook!r}")

@@ -1,7 +1,6 @@
 """The one place that wires: ports, runtime and actors become a `Telemetry`.
 
-with greenroom.start(webhook=…) as telemetry:
-telemetry.room_started(room)
+Use: `with greenroom.start(webhook=…) as telemetry: telemetry.room_started(room)`.
 """
 
 from __future__ import annotations
@@ -23,8 +22,16 @@ from .adapters.reporter import LoggingReporter
 from .config import Settings, WebhookSettings
 from .core.metrics import Metrics
 from .core.ports import AnalyticsService, Clock, Ports
+from .core.url import check_url
 from .core.webhook import sign
-from .errors import ConfigError, SystemBrokenError, SystemClosedError, UnsendableError
+from .errors import (
+    ConfigError,
+    LifecycleError,
+    SystemBrokenError,
+    SystemClosedError,
+    TransportError,
+    UnsendableError,
+)
 from .messages.calls import Call, FlushStats
 from .messages.control import AskWorkers, Input, Workers
 from .runtime.base import BaseStatistics, InProcessBase
@@ -67,7 +74,7 @@ class Telemetry(TelemetryCalls):
         children: ChildClasses | None = None,
     ) -> None:
         super().__init__()
-        _check_secrets(settings.webhook)
+        _check_webhook(settings.webhook)
         self.settings = settings
         self.clock = clock or SystemClock()
         self.metrics = Metrics(threading.Lock())
@@ -101,6 +108,7 @@ class Telemetry(TelemetryCalls):
         self._system.tell(self._supervisor, configure)
         self._closing = threading.Lock()
         self._closed = False
+        self._handed_over = False
         if not isinstance(self.clock, VirtualClock):
             self._base.start()
         atexit.register(self.close, EXIT_SECONDS)
@@ -142,9 +150,11 @@ class Telemetry(TelemetryCalls):
 
         Raises:
             SystemBrokenError: The dispatch thread died.
+            LifecycleError: The AnalyticsService calls this: it would wait for itself.
             SystemClosedError: It was closed before.
         """
         self._check_open()
+        self._refuse_analytics()
         deadline = _deadline(timeout)
         return self._base.barrier(timeout) and self._analytics.wait_idle(_left(deadline))
 
@@ -154,10 +164,14 @@ class Telemetry(TelemetryCalls):
         Time moves on only when nothing is runnable and no delivery is in flight.
 
         Raises:
-            LifecycleError: The clock is not a `VirtualClock`.
+            TypeError: `at_ns` is not an int.
+            LifecycleError: The clock is not a `VirtualClock`, or the AnalyticsService calls this.
             SystemClosedError: It was closed before.
         """
         self._check_open()
+        self._refuse_analytics()
+        if not isinstance(at_ns, int):
+            raise TypeError(f"at_ns: expected int, got {type(at_ns).__name__}")
         self._base.advance_to(at_ns)
 
     def workers(self) -> Workers:
@@ -174,40 +188,56 @@ class Telemetry(TelemetryCalls):
             workers_retained=workers.retained,
         )
 
-    def close(self, timeout: float = ASK_SECONDS) -> bool:
+    def close(self, timeout: float | None = ASK_SECONDS) -> bool:
         """Flush, hand over what is in hand, and stop. Calls made afterwards raise.
 
         Args:
-            timeout: Seconds in all. Webhooks that are not delivered by then are lost.
+            timeout: Seconds in all; None: no limit. Webhooks not delivered by then are lost.
 
         Returns:
-            Whether everything was handed over in time. A second call does nothing more.
+            Whether everything was handed over in time; what was not is counted and logged. A
+            second call does nothing more and returns the same.
+
+        Raises:
+            LifecycleError: The AnalyticsService calls this: it would wait for itself.
         """
-        with self._closing:
-            if self._closed:
-                return True
-            self._closed = True
-        atexit.unregister(self.close)
+        self._refuse_analytics()
         deadline = _deadline(timeout)
+        with self._closing:  # whoever comes second waits for the first
+            if not self._closed:
+                self._closed = True
+                atexit.unregister(self.close)
+                self._handed_over = self._hand_over(deadline)
+            return self._handed_over
+
+    def _hand_over(self, deadline: float | None) -> bool:
+        lost_before = self.metrics.lost()
         self._door.enter(self._supervisor, FlushStats())
         try:
             complete = self._base.quiesce(_left(deadline))
-            complete &= self._poster.close(_left(deadline) or 0.0)
+            complete &= self._poster.close(_left(deadline))
             self._base.barrier(DIGEST_SECONDS)  # the notifier learns which attempts were cut off
         except SystemBrokenError:
             complete = False
             self._poster.close(0.0)
         self._door.close()
         self._system.shutdown()
-        complete &= self._analytics.close(_left(deadline) or 0.0)
+        complete &= self._analytics.close(_left(deadline))
         if self._metrics_server is not None:
             self._metrics_server.close()
-        return complete
+        lost = self.metrics.lost() - lost_before
+        if lost:
+            self._reporter.lost_at_close(lost)
+        return complete and not lost
 
     def _tell(self, call: Call) -> None:
         if self._closed:  # as _check_open, without the price of a call
             raise SystemClosedError(CLOSED)
         self._door.enter(self._supervisor, call)
+
+    def _refuse_analytics(self) -> None:
+        if self._analytics.is_current_thread():
+            raise LifecycleError("an AnalyticsService cannot wait for the telemetry that calls it")
 
     def _check_open(self) -> None:
         if self._closed:
@@ -260,15 +290,20 @@ def start(
         flush_interval_seconds=flush_interval_seconds,
         close_wait_seconds=close_wait_seconds,
         capacity=capacity,
-        webhook=webhook or WebhookSettings(),
+        webhook=WebhookSettings() if webhook is None else webhook,
     )
     return Telemetry(
         settings, analytics=analytics, metrics_port=metrics_port, clock=clock, children=children
     )
 
 
-def _check_secrets(webhook: WebhookSettings) -> None:
-    """Sign nothing with each key now, rather than fail at the first webhook."""
+def _check_webhook(webhook: WebhookSettings) -> None:
+    """Try out URLs and keys now, rather than fail at the first webhook."""
+    for url in webhook.urls:
+        try:
+            check_url(url)
+        except TransportError as error:
+            raise ConfigError(f"webhook.urls: {error}") from error
     for api_key, secret in webhook.keys.items():
         try:
             sign(b"", api_key, secret, 0)

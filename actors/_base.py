@@ -108,7 +108,7 @@ class GreenroomActor(Actor):
                 self.stamped_handlers[type(message.body)](self, message.body, message)
             else:
                 self.told_handlers[type(message)](self, message, sender)
-        except Exception as error:  # noqa: BLE001  # the one place: reported below, never lost
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # the one place: reported, not lost
             self._report(message, error)
 
     def on_configure(self, configure: Any) -> None:  # each actor has its own
@@ -136,7 +136,7 @@ class GreenroomActor(Actor):
         self.parent = sender
         try:
             self.on_configure(message)
-        except Exception as error:  # noqa: BLE001  # as in receiveMessage
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # as in receiveMessage
             self._report(message, error)
         for early, its_sender in self._stash or ():
             self.receiveMessage(early, its_sender)
@@ -147,7 +147,7 @@ class GreenroomActor(Actor):
         """The type of this actor's first message."""
         return Configure
 
-    def _report(self, message: object, error: Exception) -> None:
+    def _report(self, message: object, error: BaseException) -> None:
         position = message.position if isinstance(message, Stamped) else 0
         body = message.body if isinstance(message, Stamped) else message
         handlers = self.stamped_handlers if isinstance(message, Stamped) else self.told_handlers

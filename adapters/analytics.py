@@ -94,6 +94,10 @@ class AnalyticsThread:
         """The service's own, in the caller's thread."""
         return self._service.room_project_reporter()
 
+    def is_current_thread(self) -> bool:
+        """Whether the service itself is calling."""
+        return threading.current_thread() is self._thread
+
     def wait_idle(self, timeout_seconds: float | None) -> bool:
         """Wait until everything queued before has been given to the service."""
         reached = threading.Event()
@@ -102,7 +106,7 @@ class AnalyticsThread:
                 self._waiting.put(reached)
         return self._ended(timeout_seconds) if self._closed else reached.wait(timeout_seconds)
 
-    def close(self, timeout_seconds: float) -> bool:
+    def close(self, timeout_seconds: float | None) -> bool:
         """Finish what waits, then stop; False when the service took longer than that."""
         with self._lock:
             if not self._closed:
@@ -137,7 +141,7 @@ class AnalyticsThread:
             method, value = item
             try:
                 getattr(self._service, method)(value)
-            except Exception as error:  # noqa: BLE001  # the host's code: its faults stop nothing
+            except BaseException as error:  # noqa: BLE001  # the host's code: its faults stop nothing
                 self._metrics.sink_error(method)
                 self._reporter.analytics_failed(method, error)
             finally:

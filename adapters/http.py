@@ -19,6 +19,7 @@ from typing import Final
 from ..core.attempt import Attempt
 from ..core.ports import Door, Reporter
 from ..core.slots import Slots
+from ..core.times import NS_PER_SECOND
 from ..core.url import post_error
 from ..errors import TransportError
 from ..messages.control import InputFailed
@@ -27,6 +28,7 @@ from .exchange import Answer, Exchange
 
 CONCURRENT_MAX: Final = 512  # half of the 1,024 descriptors that a process usually may open
 DOOR_RETRY_SECONDS: Final = 0.05
+SLOT_SECONDS_MAX: Final = 60.0  # a token is valid for 300 s from when it was signed
 STOP_SECONDS: Final = 5.0  # for what is cancelled to end: no more than a few loop turns
 CLOSED: Final = "greenroom was closed"
 
@@ -57,6 +59,17 @@ class _Job:
     def failed(self, error: TransportError) -> AttemptEnded:
         """The outcome without one."""
         return self._ended(None, "", error.reason, retryable=error.retryable, sent=error.sent)
+
+    def refuse_stale(self) -> None:
+        """Fail, to be tried again with a fresh token, when it waited for its slot for long.
+
+        Raises:
+            TransportError: Its token would be near its end on arrival.
+        """
+        waited_seconds = (time.monotonic_ns() - self.started_ns) / NS_PER_SECOND
+        if waited_seconds > SLOT_SECONDS_MAX:
+            reason = f"no connection was free for {waited_seconds:.0f} s"
+            raise TransportError(post_error(self.attempt.url, reason))
 
     def cut_off(self) -> AttemptEnded:
         """The outcome when the poster was closed before it had ended."""
@@ -140,7 +153,7 @@ class HttpPoster:
         with self._changed:
             return self._changed.wait_for(lambda: not self._held, timeout_seconds)
 
-    def close(self, timeout_seconds: float) -> bool:
+    def close(self, timeout_seconds: float | None) -> bool:
         """Finish what is in flight, cut off what takes longer, and stop. Idempotent.
 
         Returns:
@@ -214,6 +227,7 @@ class HttpPoster:
 
     async def _work(self, job: _Job, exchange: Exchange) -> None:
         try:
+            job.refuse_stale()
             job.ended = job.answered(await exchange.answer(job.attempt))
         except TransportError as error:
             job.ended = job.failed(error)

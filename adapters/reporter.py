@@ -40,7 +40,7 @@ class LoggingReporter:
             failure.traceback,
         )
 
-    def analytics_failed(self, method: str, error: Exception) -> None:
+    def analytics_failed(self, method: str, error: BaseException) -> None:
         """The host's AnalyticsService raised."""
         self._log(
             f"analytics/{method}",
@@ -53,7 +53,13 @@ class LoggingReporter:
         """Something was lost for want of room."""
         self._log(f"dropped/{reason}", "dropped a %s: %s", what, reason)
 
-    def _log(self, kind: str, text: str, *values: object, error: Exception | None = None) -> None:
+    def lost_at_close(self, count: int) -> None:
+        """What could not be handed over before the end: always a line of its own."""
+        log.warning("lost at close(): %d webhooks or analytics, not handed over in time", count)
+
+    def _log(
+        self, kind: str, text: str, *values: object, error: BaseException | None = None
+    ) -> None:
         now = self._clock.monotonic_ns()
         with self._lock:
             last = self._last_ns.get(kind)

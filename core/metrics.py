@@ -172,6 +172,10 @@ class Metrics:
         with self._mutex:
             self._dropped.add("true" if intentional else "false", reason, amount=count)
 
+    def lost(self) -> int:
+        """What was dropped against the will so far, of all kinds."""
+        return self._dropped.total(intentional="false")
+
     def failed(self, actor: str) -> None:
         """An actor could not digest an input. From any thread."""
         with self._mutex:
