@@ -165,6 +165,8 @@ class Population:
         parent.children[cell] = None
         if parent is not self.root:
             self._descendants += 1
+        if source_hash:
+            self.sources.enter(source_hash)
         try:
             actor = self.spawner.spawn(actor_class, requirements, source_hash)
         except BaseException as error:
@@ -226,6 +228,8 @@ class Population:
                 del self.names[about.global_name]
             if about.nanny is not None:
                 cell.actor_send(about.nanny, ChildActorExited(cell))
+            if about.source_hash:
+                self.sources.leave(about.source_hash)
 
     def _adopt_children_of(self, cell: Cell) -> None:
         # one that is dead has told its old parent, and would stay with the new one for ever
@@ -312,8 +316,8 @@ class Population:
 
     def let_go(self) -> None:
         """The end: forget timers, sources and messages. Called when nobody dispatches any more."""
-        for source_hash in list(self.sources.loaded):
-            self.unload_source(source_hash)
+        self.sources.let_go()
+        self.spawner.forget_classes()
         self.timers.clear()
         self.mailbox.clear()
 
