@@ -27,9 +27,10 @@ from .core.webhook import sign
 from .errors import ConfigError, SystemBrokenError, SystemClosedError, UnsendableError
 from .messages.calls import Call, FlushStats
 from .messages.control import AskWorkers, Input, Workers
-from .runtime.base import BaseStatistics, InProcessBase
+from .runtime.base import InProcessBase
 from .runtime.clock import SystemClock, VirtualClock
 from .runtime.door import Door, DoorStatistics
+from .runtime.meter import BaseStatistics
 from .service.calls import TelemetryCalls
 
 EXIT_SECONDS: Final = 2.0  # sentry-sdk's bound for the flush at interpreter exit

@@ -5,45 +5,28 @@ from __future__ import annotations
 import threading
 import uuid
 import weakref
+from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-from thespian.actors import ActorAddress
+from thespian.actors import Actor, ActorAddress
 from thespian.system import isInternalActorSystemMessage
 
 from ..core.ports import Clock
 from ..errors import LifecycleError
-from .cell import ActorClass, Cell, Requirements
+from .cell import ActorClass, Cell, Mailbox, Requirements
 from .clock import VirtualClock
 from .dispatch import Dispatcher
 from .door import Door
 from .driver import Driver, Limit
 from .endpoint import Endpoint, Inbox
+from .meter import BaseStatistics
 from .population import Population
+from .schedule import SeededDispatcher, SeededSchedule
 from .timers import Period
 
 # In an inbox: look again at the state of the base.
 LOOK: Final = object()
-
-
-@dataclass(frozen=True, slots=True)
-class BaseStatistics:
-    """What a base holds at one moment.
-
-    Args:
-        actors: Actors that live.
-        queued: Messages in the mailbox; what waits at the door is not among them.
-        delivered: Messages that were delivered so far.
-        timers: Wake-ups that are not due yet.
-        dead_letters: Messages so far that nobody took.
-    """
-
-    actors: int
-    queued: int
-    delivered: int
-    timers: int
-    dead_letters: int
 
 
 class InProcessBase:
@@ -58,16 +41,33 @@ class InProcessBase:
     Args:
         clock: Timers run on its monotonic time. A VirtualClock only with a pumped base.
         capabilities: Of the system; ActorSystem does not pass on its own when it is given a base.
+        schedule: Another order of delivery, with faults, for tests; with a VirtualClock only.
+
+    Raises:
+        LifecycleError: A schedule was given, and the clock is not virtual.
 
     Source: thespian actors.py, ActorSystem, for what a base has to offer.
     """
 
-    def __init__(self, clock: Clock, capabilities: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        capabilities: Mapping[str, object] | None = None,
+        *,
+        schedule: SeededSchedule | None = None,
+    ) -> None:
+        if schedule is not None and not isinstance(clock, VirtualClock):
+            raise LifecycleError("a schedule needs a virtual clock")
         self.clock = clock
         name = f"inprocess-{uuid.uuid4().hex[:8]}"
-        self._population = Population(name, clock, dict(capabilities or {}))
+        mailbox: Mailbox = deque() if schedule is None else schedule.mailbox
+        self._population = Population(name, clock, dict(capabilities or {}), mailbox)
         self._population.when_closing = self._close_door
-        self._dispatcher = Dispatcher(self._population)
+        self._dispatcher = (
+            Dispatcher(self._population)
+            if schedule is None
+            else SeededDispatcher(self._population, schedule)
+        )
         self._driver = Driver(self._population, self._dispatcher)
         self._driver.when_finished = self._wake_listeners
         self._endpoints: weakref.WeakSet[Endpoint] = weakref.WeakSet()
@@ -100,13 +100,26 @@ class InProcessBase:
 
     def statistics(self) -> BaseStatistics:
         """The counts of this moment."""
+        meter = self._dispatcher.meter
         return BaseStatistics(
             actors=len(self._population),
             queued=len(self._population.mailbox),
             delivered=self._dispatcher.delivered,
             timers=len(self._population.timers),
             dead_letters=self._population.dead_letters.count,
+            high_water=max(meter.high_water, len(self._population.mailbox)),
+            runaway=meter.runaway,
+            slowest=meter.slowest,
+            stalls=meter.stalls,
         )
+
+    def actors(self) -> list[Actor]:
+        """Every actor that lives, level by level, for tests and debuggers: look, do not touch."""
+        return [
+            cell.instance
+            for cell in self._population.everyone()
+            if isinstance(cell.instance, Actor)
+        ]
 
     def start(self) -> None:
         """Let a daemon thread run the actors from now on. Again: nothing happens.
