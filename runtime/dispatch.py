@@ -22,7 +22,7 @@ from thespian.actors import (
 from .cell import Cell, Envelope
 from .door import Door, Mark
 from .endpoint import Inbox
-from .meter import Meter
+from .meter import Meter, name_actor, name_message
 from .population import Population
 from .status import actor_status
 
@@ -149,6 +149,7 @@ class Dispatcher:
 
     def _run_timed_slice(self) -> bool:
         """As `_run_slice`, with a look at the clock after each message."""
+        meter = self.meter
         before_ns = perf_counter_ns()
         for count in range(SLICE):
             envelope = self._next()
@@ -156,10 +157,12 @@ class Dispatcher:
                 self._reach_marks()
                 self.delivered += count
                 return False
-            self._deliver(*envelope)
+            target, message, sender = envelope
+            instance = target.instance
+            self._deliver(target, message, sender)
             now_ns = perf_counter_ns()
-            if now_ns - before_ns > self.meter.slowest_ns:
-                self.meter.note_slow(envelope[0], envelope[1], now_ns - before_ns)
+            if now_ns - before_ns > meter.slowest_ns:
+                meter.note_slow(name_actor(instance), name_message(message), now_ns - before_ns)
             before_ns = now_ns
         self.delivered += SLICE
         return True

@@ -15,6 +15,7 @@ from .dispatch import Dispatcher
 from .door import Mark
 from .endpoint import Inbox
 from .population import Population, do_nothing
+from .watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Driver:
         self._dispatcher = dispatcher
         self._clock = population.clock
         self._waker = population.waker
+        self._watchdog = Watchdog(population, dispatcher)
         self._thread: threading.Thread | None = None
         self._turn = threading.Lock()  # whoever has it dispatches
         self._runner: int | None = None  # the ident of that thread
@@ -220,6 +222,7 @@ class Driver:
             self.is_closed = True
             marks = list(self._marks)
         self._waker.wake()
+        self._watchdog.stop()
         self._population.let_go()
         for mark in marks:
             mark.reach()
@@ -241,6 +244,7 @@ class Driver:
 
     def _loop(self) -> None:
         self._dispatcher.raises = False
+        self._watchdog.start(threading.get_ident())
         try:
             with self._taking_turn(NO_LIMIT):
                 while not self._is_over():
@@ -269,6 +273,8 @@ class Driver:
             self._waker.cancel()
         else:
             self._waker.sleep(self._nap_seconds(limit))
+            if self._watchdog.waker.asleep:
+                self._watchdog.waker.wake()
 
     def _nap_seconds(self, limit: Limit) -> float | None:
         due_ns = self._population.timers.next_due_ns()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..messages.control import Stamped
-from .cell import Cell, Mailbox
+from .cell import Mailbox
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class BaseStatistics:
         delivered: Messages that were delivered so far.
         timers: Wake-ups that are not due yet.
         dead_letters: Messages so far that nobody took.
-        high_water: The most messages that were seen in the mailbox at once.
+        high_water: The most messages that were seen in the mailbox at once, once in 256 of them.
         runaway: Who flooded the mailbox when it was last fuller than a million; else empty.
         slowest: The slowest handler that was seen: each one while there is little to do, a
             sample of them else, and each one that the watchdog noticed.
@@ -77,13 +77,11 @@ class Meter:
     def __repr__(self) -> str:
         return f"<Meter high water {self.high_water}, {self.stalls} stalls, {self.slowest}>"
 
-    def note_slow(self, target: Cell, message: object, took_ns: int) -> None:
+    def note_slow(self, actor: str, message: str, took_ns: int) -> None:
         """A handler took this long; keep it if none took longer."""
         if took_ns > self.slowest_ns:
             self.slowest_ns = took_ns
-            self.slowest = SlowHandler(
-                name_actor(target), name_message(message), took_ns / 1_000_000_000
-            )
+            self.slowest = SlowHandler(actor, message, took_ns / 1e9)
 
     def rise(self, mailbox: Mailbox) -> None:
         """The mailbox is fuller than ever; say who floods it when that is beyond reason."""
@@ -95,9 +93,9 @@ class Meter:
         log.warning("%d messages wait in the mailbox; newest: %s", depth, self.runaway)
 
 
-def name_actor(target: Cell) -> str:
-    """The class of an actor, as a person knows it."""
-    return target.class_name
+def name_actor(instance: object) -> str:
+    """The class of an actor, taken before it handles what may be its end."""
+    return "dead" if instance is None else type(instance).__name__
 
 
 def name_message(message: object) -> str:
@@ -115,7 +113,7 @@ def describe_newest(mailbox: Mailbox) -> str:
             target, message, sender = mailbox[-back]
         except IndexError:
             break  # it is being emptied meanwhile
-        kinds[f"{name_actor(sender)} sends {name_actor(target)} {name_message(message)}"] += 1
+        kinds[f"{sender.class_name} sends {target.class_name} {name_message(message)}"] += 1
     if not kinds:
         return ""
     kind, count = kinds.most_common(1)[0]
