@@ -36,7 +36,7 @@ class Sources:
         self._send = send
         self.loaded: dict[str, bytes] = {}
         self.authority: ActorAddress | None = None
-        self._watchers: list[ActorAddress] = []
+        self._watchers: dict[ActorAddress, None] = {}  # all are cells, so they can be keys
         self._users: dict[str, int] = {}  # actors that live, by the source of their class
         self._leaving: set[str] = set()  # unloaded, but still in use
 
@@ -47,14 +47,13 @@ class Sources:
         """Tell this actor of what is loaded and unloaded, starting with what is; or stop."""
         self.forget(address)
         if enable:
-            self._watchers.append(address)
+            self._watchers[address] = None
             for source_hash in self.loaded:
                 self._send(address, LoadedSource(source_hash, ""))
 
     def forget(self, address: ActorAddress) -> None:
         """This actor is dead, or no longer wants to know."""
-        if address in self._watchers:
-            self._watchers.remove(address)
+        self._watchers.pop(address, None)
 
     def offer(self, file: str | BinaryIO) -> str:
         """Hand a source to the authority, if there is one; the hash that it will have.
@@ -85,7 +84,7 @@ class Sources:
             return
         self.loaded[message.sourceHash] = message.sourceZip
         self._leaving.discard(message.sourceHash)
-        for watcher in self._watchers:
+        for watcher in list(self._watchers):  # another thread may load or unload
             self._send(watcher, LoadedSource(message.sourceHash, ""))
 
     def enter(self, source_hash: str) -> None:
@@ -107,7 +106,7 @@ class Sources:
         the ones that live can go on importing.
         """
         if self.loaded.pop(source_hash, None) is not None:
-            for watcher in self._watchers:
+            for watcher in list(self._watchers):  # another thread may load or unload
                 self._send(watcher, UnloadedSource(source_hash, ""))
             if source_hash in self._users:
                 self._leaving.add(source_hash)
