@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 THREAD_NAME: Final = "greenroom-dispatch"
 # How often a thread that waits for its turn to pump looks into its inbox.
 TURN_SECONDS: Final = 0.01
+# How often one who waits for room looks again: the dispatcher makes room for a thousand meanwhile.
+POLL_SECONDS: Final = 0.001
 
 
 class Limit:
@@ -189,6 +191,16 @@ class Driver:
             with self._lock:  # what came of the last work may have begun more
                 if not self._held and self._holds == holds:
                     return True
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait until that is so, or the end; on the thread that dispatches: not at all."""
+        while not (condition() or self.is_closed or self._runner == threading.get_ident()):
+            if self.is_threaded:
+                time.sleep(POLL_SECONDS)
+            else:
+                with self._taking_turn(Limit(TURN_SECONDS)) as mine:
+                    if mine:
+                        self._dispatcher.run(condition)
 
     # The end
 

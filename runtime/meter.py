@@ -43,6 +43,7 @@ class BaseStatistics:
         delivered: Messages that were delivered so far.
         timers: Wake-ups that are not due yet.
         dead_letters: Messages so far that nobody took.
+        refused: Tells from outside that were dropped because the mailbox was full.
         high_water: The most messages that were seen in the mailbox at once, once in 256 of them.
         runaway: Who flooded the mailbox when it was last fuller than a million; else empty.
         slowest: The slowest handler that was seen: each one while there is little to do, a
@@ -55,6 +56,7 @@ class BaseStatistics:
     delivered: int
     timers: int
     dead_letters: int
+    refused: int
     high_water: int
     runaway: str
     slowest: SlowHandler | None
