@@ -17,8 +17,6 @@ import random
 from collections import Counter, defaultdict
 from typing import Final, TypeVar
 
-from thespian.actors import ActorSystem
-
 from ..actors._base import GreenroomActor
 from ..actors.notifier import Notifier
 from ..actors.stats_worker import StatsWorker
@@ -67,11 +65,10 @@ class Simulation:
         self.analytics = RecordingAnalytics()
         self.poster = FakePoster(self.door, holds=True)
         self.reporter = RecordingReporter()
-        system = ActorSystem(self.base, transientUnique=True)
-        self.supervisor = system.createActor(Supervisor)
+        self.supervisor = self.base.newPrimaryActor(Supervisor)
         webhook = WebhookSettings(urls=URLS, api_key="key", keys={"key": "s" * 32})
         ports = Ports(self.door, self.metrics, self.analytics, self.poster, self.reporter)
-        system.tell(self.supervisor, ConfigureSupervisor(Settings(webhook=webhook), ports))
+        self.base.tell(self.supervisor, ConfigureSupervisor(Settings(webhook=webhook), ports))
         self.host = SimulatedHost(self.random)
         self.posted: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
 
