@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean
+.PHONY: help demo test thespian check bench clean
 
 READY := .venv/.ready
 LINK := build/link/greenroom
@@ -18,6 +18,9 @@ demo: $(READY) ## play the recorded call: webhooks, analytics, metrics and a plo
 
 test: $(READY) ## all tests
 	@.venv/bin/pytest
+
+thespian: $(READY) ## Thespian's own tests on greenroom's in-process base
+	@PYTHONPATH=tests/thespian .venv/bin/pytest -c tests/thespian/pytest.ini
 
 check: $(READY) $(LINK) ## style, types and layers
 	.venv/bin/ruff check .

@@ -34,9 +34,10 @@ from .errors import (
 )
 from .messages.calls import Call, FlushStats
 from .messages.control import AskWorkers, Input, Workers
-from .runtime.base import BaseStatistics, InProcessBase
+from .runtime.base import InProcessBase
 from .runtime.clock import SystemClock, VirtualClock
 from .runtime.door import Door, DoorStatistics
+from .runtime.meter import BaseStatistics
 from .service.calls import TelemetryCalls
 
 EXIT_SECONDS: Final = 2.0  # sentry-sdk's bound for the flush at interpreter exit

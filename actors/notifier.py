@@ -57,6 +57,7 @@ class Notifier(GreenroomActor):
         )
         self.outbox = Outbox(self._policy)
         self._awaits_sweep = False
+        self._sweeps = 0
 
     @told(Notify)
     def on_notify(self, notify: Notify, sender: ActorAddress) -> None:
@@ -94,6 +95,8 @@ class Notifier(GreenroomActor):
     @stamped(SweepDue)
     def on_sweep_due(self, due: SweepDue, stamp: Stamped) -> None:
         """Forget idle queues; look again as long as there are others."""
+        if not self._awaits_sweep or due.number != self._sweeps:
+            return  # a wake-up that came twice must not make two of every one after it
         self._awaits_sweep = False
         self.outbox.sweep(stamp.at_ns)
         self._await_sweep()
@@ -159,4 +162,5 @@ class Notifier(GreenroomActor):
     def _await_sweep(self) -> None:
         if len(self.outbox) and not self._awaits_sweep:
             self._awaits_sweep = True
-            self.wake_after(self._policy.idle_seconds / 2, SweepDue())
+            self._sweeps += 1
+            self.wake_after(self._policy.idle_seconds / 2, SweepDue(self._sweeps))

@@ -1,29 +1,37 @@
-"""The in-process base beside Thespian's own simpleSystemBase and Pykka, in one run.
+"""The in-process base beside Thespian's own simpleSystemBase and TCP base and Pykka, in one run.
 
     python bench/actors.py --json actors.json
+    python bench/actors.py --long               also ten million messages, a million births
 
-Two hops: a message is told to a router, which tells it to one of 1,000 children.
+Two hops: a message is told to a router, which tells it to one of its children: 1,000, but 10 where
+each is a thread or a process. Memory and idle time are measured in fresh processes.
 """
 
 from __future__ import annotations
 
 import gc
+import socket
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pykka
-from figures import median, parser, rss_bytes, save, show
-from thespian.actors import Actor, ActorAddress, ActorSystem
-from workload import join_all, participants
+from figures import fresh, median, parser, rss_bytes, save, show
+from thespian.actors import Actor, ActorAddress, ActorExitRequest, ActorSystem
+from workload import join_all, load_stats, participants
 
 import greenroom
 from greenroom.runtime.base import InProcessBase
 from greenroom.runtime.clock import SystemClock
 
 CHILDREN = 1_000
-WORKERS = 10_000
+FEW_CHILDREN = 10
+SYNC_EVERY = 1_000
+IDLE_SECONDS = 3.0
+LONG_MESSAGES = 10_000_000
+LONG_BIRTHS = 1_000_000
+A_MINUTE = timedelta(seconds=60)
 
 
 class Child(Actor):
@@ -46,24 +54,30 @@ class Router(Actor):
     def receiveMessage(self, message: object, sender: ActorAddress) -> None:
         """Route, make or answer."""
         if isinstance(message, int):
-            self.send(self.children[message % CHILDREN], message)
+            self.send(self.children[message % len(self.children)], message)
         elif message == "done":
             self.send(sender, "done")
         elif isinstance(message, tuple):
             for number in range(message[1]):
                 self.children[number] = self.createActor(Child)
             self.send(sender, "made")
+        elif isinstance(message, list):
+            for _ in range(message[0]):
+                self.send(self.createActor(Child), ActorExitRequest())
+            self.send(sender, "born")
 
 
-def two_hops_thespian(make_system: Callable[[], ActorSystem], count: int) -> float:
+def two_hops_thespian(
+    make_system: Callable[[], ActorSystem], count: int, children: int = CHILDREN
+) -> float:
     """Messages a second through both hops, told from outside."""
     system = make_system()
     router = system.createActor(Router)
-    system.ask(router, ("make", CHILDREN), timedelta(seconds=60))
+    system.ask(router, ("make", children), A_MINUTE)
     started = time.perf_counter()
     for number in range(count):
         system.tell(router, number)
-    system.ask(router, "done", timedelta(seconds=60))
+    system.ask(router, "done", A_MINUTE)
     elapsed = time.perf_counter() - started
     system.shutdown()
     return count / elapsed
@@ -81,6 +95,21 @@ def in_process(*, threaded: bool = True) -> ActorSystem:
 def simple() -> ActorSystem:
     """A system on Thespian's own in-process base."""
     return ActorSystem("simpleSystemBase", transientUnique=True)
+
+
+def tcp() -> ActorSystem:
+    """A system on Thespian's TCP base: a process for each actor."""
+    port = free_port()
+    capabilities = {"Admin Port": port, "Convention Address.IPv4": f"127.0.0.1:{port}"}
+    no_logs = {"version": 1, "root": {"handlers": []}}
+    return ActorSystem("multiprocTCPBase", capabilities, logDefs=no_logs, transientUnique=True)
+
+
+def free_port() -> int:
+    """One that nobody listens at just now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 class PykkaChild(pykka.ThreadingActor):
@@ -114,7 +143,7 @@ class PykkaRouter(pykka.ThreadingActor):
 
 def two_hops_pykka(count: int) -> float:
     """Messages a second, told through a router to 10 children."""
-    children = [PykkaChild.start() for _ in range(10)]
+    children = [PykkaChild.start() for _ in range(FEW_CHILDREN)]
     router = PykkaRouter.start(children)
     started = time.perf_counter()
     for number in range(count):
@@ -138,52 +167,129 @@ def create_us(count: int = 100_000) -> float:
     return elapsed / count * 1e6
 
 
-def workers_mb() -> float:
-    """Resident memory of 10,000 idle StatsWorkers, with all that the supervisor knows of them."""
-    everybody = participants(WORKERS)
+def workers_mb(count: int, tracks: int) -> float:
+    """Resident memory of that many workers, each with samples of so many tracks.
+
+    With all that the supervisor knows of them; without tracks they are idle.
+    """
+    everybody = participants(count)
+    stat = load_stats()[0]
     telemetry = greenroom.start(flush_interval_seconds=None, clock=greenroom.VirtualClock())
     gc.collect()
     before = rss_bytes()
-    join_all(telemetry, everybody)
-    telemetry.sync()
+    for first in range(0, count, SYNC_EVERY):  # else what waits at the door would count as well
+        some = everybody[first : first + SYNC_EVERY]
+        join_all(telemetry, some)
+        for each in some:
+            for key in each.keys[:tracks]:
+                telemetry.track_stats(each.room.sid, each.room.name, key, stat)
+        telemetry.sync(None)
     gc.collect()
     grown = (rss_bytes() - before) / 1e6
     telemetry.close()
     return grown
 
 
+def idle_percent() -> float:
+    """Of a core, what a started greenroom takes that has nothing to do."""
+    with greenroom.start():
+        time.sleep(1.0)  # the watchdog goes to rest
+        cpu, wall = time.process_time(), time.perf_counter()
+        time.sleep(IDLE_SECONDS)
+        return (time.process_time() - cpu) / (time.perf_counter() - wall) * 100
+
+
+def long_run() -> tuple[float, float]:
+    """Ten million messages through two hops: how many a second, by how many MB memory grew."""
+    system = in_process()
+    router = system.createActor(Router)
+    system.ask(router, ("make", CHILDREN), A_MINUTE)
+
+    def tell(count: int) -> None:
+        for number in range(count):
+            system.tell(router, number)
+        system.ask(router, "done", None)
+
+    tell(1_000_000)
+    gc.collect()
+    before, started = rss_bytes(), time.perf_counter()
+    for _ in range(10):
+        tell(LONG_MESSAGES // 10)
+    elapsed = time.perf_counter() - started
+    gc.collect()
+    grown = (rss_bytes() - before) / 1e6
+    system.shutdown()
+    return LONG_MESSAGES / elapsed, grown
+
+
+def births() -> tuple[float, float]:
+    """A million births and deaths: us for each, by how many MB memory grew."""
+    system = in_process(threaded=False)
+    router = system.createActor(Router)
+
+    def bear(count: int) -> None:
+        for _ in range(count // 1_000):
+            system.ask(router, [1_000], A_MINUTE)
+        gc.collect()
+
+    bear(20_000)
+    before, started = rss_bytes(), time.perf_counter()
+    bear(LONG_BIRTHS)
+    elapsed = time.perf_counter() - started
+    return elapsed / LONG_BIRTHS * 1e6, (rss_bytes() - before) / 1e6
+
+
 def main() -> None:
     """Measure and print."""
     options = parser(__doc__ or "")
     options.add_argument("--messages", type=int, default=200_000)
+    options.add_argument("--long", action="store_true", help="also what takes long")
     chosen = options.parse_args()
-    rss = workers_mb()
-    ours, theirs, pykkas, creation = [], [], [], []
+    figures = {
+        "rss_10k_mb": fresh(workers_mb, 10_000, 0),
+        "rss_100k_mb": fresh(workers_mb, 100_000, 3),
+        "idle_cpu_percent": fresh(idle_percent),
+    }
+    ours, simples, tcps, pykkas, creation = [], [], [], [], []
     for number in range(chosen.runs):
         ours.append(two_hops_thespian(in_process, chosen.messages))
-        theirs.append(two_hops_thespian(simple, chosen.messages // 10))
+        simples.append(two_hops_thespian(simple, chosen.messages // 10))
+        tcps.append(fresh(two_hops_thespian, tcp, chosen.messages // 200, FEW_CHILDREN))
         pykkas.append(two_hops_pykka(chosen.messages // 10))
         creation.append(create_us())
         print(f"run {number + 1} of {chosen.runs}: {ours[-1]:,.0f} messages/s", flush=True)
-    figures = {
+    figures |= {
         "two_hop_per_s": median(ours),
-        "simple_two_hop_per_s": median(theirs),
+        "simple_two_hop_per_s": median(simples),
+        "tcp_two_hop_per_s": median(tcps),
         "pykka_two_hop_per_s": median(pykkas),
         "create_us": median(creation),
-        "rss_10k_mb": rss,
     }
-    show(
-        f"actors in one process; medians of {chosen.runs}",
-        [
-            ("greenroom, two hops", f"{figures['two_hop_per_s']:,.0f} /s"),
-            ("Thespian simpleSystemBase", f"{figures['simple_two_hop_per_s']:,.0f} /s"),
-            ("Pykka (10 children)", f"{figures['pykka_two_hop_per_s']:,.0f} /s"),
-            ("x simple", f"{figures['two_hop_per_s'] / figures['simple_two_hop_per_s']:.1f}"),
-            ("x Pykka", f"{figures['two_hop_per_s'] / figures['pykka_two_hop_per_s']:.1f}"),
-            ("create an actor", f"{figures['create_us']:.2f} us"),
-            ("10,000 idle workers", f"{figures['rss_10k_mb']:.1f} MB"),
-        ],
-    )
+    ratio = {
+        name: figures["two_hop_per_s"] / figures[f"{name}_two_hop_per_s"]
+        for name in ("simple", "tcp", "pykka")
+    }
+    rows = [
+        ("greenroom, two hops", f"{figures['two_hop_per_s']:,.0f} /s"),
+        ("Thespian simpleSystemBase", f"{figures['simple_two_hop_per_s']:,.0f} /s"),
+        ("Thespian TCP (10 children)", f"{figures['tcp_two_hop_per_s']:,.0f} /s"),
+        ("Pykka (10 children)", f"{figures['pykka_two_hop_per_s']:,.0f} /s"),
+        *((f"x {name}", f"{times:,.1f}") for name, times in ratio.items()),
+        ("create an actor", f"{figures['create_us']:.2f} us"),
+        ("10,000 idle workers", f"{figures['rss_10k_mb']:.1f} MB"),
+        ("100,000 workers, 3 tracks each", f"{figures['rss_100k_mb']:.1f} MB"),
+        ("idle, of a core", f"{figures['idle_cpu_percent']:.3f} %"),
+    ]
+    if chosen.long:
+        figures["long_per_s"], figures["long_grown_mb"] = fresh(long_run)
+        figures["birth_us"], figures["births_grown_mb"] = fresh(births)
+        rows += [
+            ("10 million messages", f"{figures['long_per_s']:,.0f} /s"),
+            ("  memory grew by", f"{figures['long_grown_mb']:.1f} MB"),
+            ("a birth and a death (1 million)", f"{figures['birth_us']:.2f} us"),
+            ("  memory grew by", f"{figures['births_grown_mb']:.1f} MB"),
+        ]
+    show(f"actors in one process; medians of {chosen.runs}", rows)
     save(chosen.json, figures)
 
 

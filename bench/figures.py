@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import TypeVar
+
+R = TypeVar("R")
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -23,6 +28,13 @@ def rss_bytes() -> int:
     """Resident memory of this process."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def fresh(function: Callable[..., R], *arguments: object) -> R:
+    """Call it in a process of its own, which nothing before has touched."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def percentile(ordered: Sequence[float], fraction: float) -> float:

@@ -71,6 +71,8 @@ class RetryDue:
 class SweepDue:
     """Time to forget the queues that were idle for long."""
 
+    number: int = 0  # a stale wake-up is told from the next by it
+
 
 RecorderCommand: TypeAlias = RecordStats | RecordEvent | RecordNodeRooms
 NotifierInput: TypeAlias = AttemptEnded | RetryDue | SweepDue

@@ -5,45 +5,29 @@ from __future__ import annotations
 import threading
 import uuid
 import weakref
+from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-from thespian.actors import ActorAddress
+from thespian.actors import Actor, ActorAddress
 from thespian.system import isInternalActorSystemMessage
 
 from ..core.ports import Clock
 from ..errors import LifecycleError
-from .cell import ActorClass, Cell, Requirements
+from .cell import ActorClass, Cell, Mailbox, Requirements
 from .clock import VirtualClock
 from .dispatch import Dispatcher
 from .door import Door
 from .driver import Driver, Limit
 from .endpoint import Endpoint, Inbox
+from .full import WhenFull
+from .meter import BaseStatistics
 from .population import Population
+from .schedule import SeededDispatcher, SeededSchedule
 from .timers import Period
 
 # In an inbox: look again at the state of the base.
 LOOK: Final = object()
-
-
-@dataclass(frozen=True, slots=True)
-class BaseStatistics:
-    """What a base holds at one moment.
-
-    Args:
-        actors: Actors that live.
-        queued: Messages in the mailbox; what waits at the door is not among them.
-        delivered: Messages that were delivered so far.
-        timers: Wake-ups that are not due yet.
-        dead_letters: Messages so far that nobody took.
-    """
-
-    actors: int
-    queued: int
-    delivered: int
-    timers: int
-    dead_letters: int
 
 
 class InProcessBase:
@@ -58,20 +42,45 @@ class InProcessBase:
     Args:
         clock: Timers run on its monotonic time. A VirtualClock only with a pumped base.
         capabilities: Of the system; ActorSystem does not pass on its own when it is given a base.
+        capacity: Messages in the mailbox from which on a tell from outside finds it full. What
+            actors send to each other is never held back: see docs/architecture.md, Bounds.
+        when_full: What such a tell does then.
+        schedule: Another order of delivery, with faults, for tests; with a VirtualClock only.
+
+    Raises:
+        LifecycleError: A schedule was given, and the clock is not virtual.
 
     Source: thespian actors.py, ActorSystem, for what a base has to offer.
     """
 
-    def __init__(self, clock: Clock, capabilities: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        capabilities: Mapping[str, object] | None = None,
+        *,
+        capacity: int = 1_000_000,
+        when_full: WhenFull = WhenFull.BLOCK,
+        schedule: SeededSchedule | None = None,
+    ) -> None:
+        if schedule is not None and not isinstance(clock, VirtualClock):
+            raise LifecycleError("a schedule needs a virtual clock")
         self.clock = clock
         name = f"inprocess-{uuid.uuid4().hex[:8]}"
-        self._population = Population(name, clock, dict(capabilities or {}))
+        self._mailbox: Mailbox = deque() if schedule is None else schedule.mailbox
+        self._capacity = capacity
+        self._when_full = when_full
+        self._refused = 0
+        self._lock = threading.Lock()
+        self._population = Population(name, clock, dict(capabilities or {}), self._mailbox)
         self._population.when_closing = self._close_door
-        self._dispatcher = Dispatcher(self._population)
+        self._dispatcher = (
+            Dispatcher(self._population)
+            if schedule is None
+            else SeededDispatcher(self._population, schedule)
+        )
         self._driver = Driver(self._population, self._dispatcher)
         self._driver.when_finished = self._wake_listeners
         self._endpoints: weakref.WeakSet[Endpoint] = weakref.WeakSet()
-        self._endpoints_lock = threading.Lock()
         self._external = self.external_clone()
 
     def __repr__(self) -> str:
@@ -100,13 +109,27 @@ class InProcessBase:
 
     def statistics(self) -> BaseStatistics:
         """The counts of this moment."""
+        meter = self._dispatcher.meter
         return BaseStatistics(
             actors=len(self._population),
-            queued=len(self._population.mailbox),
+            queued=len(self._mailbox),
             delivered=self._dispatcher.delivered,
             timers=len(self._population.timers),
             dead_letters=self._population.dead_letters.count,
+            refused=self._refused,
+            high_water=max(meter.high_water, len(self._mailbox)),
+            runaway=meter.runaway,
+            slowest=meter.slowest,
+            stalls=meter.stalls,
         )
+
+    def actors(self) -> list[Actor]:
+        """Every actor that lives, level by level, for tests and debuggers: look, do not touch."""
+        return [
+            cell.instance
+            for cell in self._population.everyone()
+            if isinstance(cell.instance, Actor)
+        ]
 
     def start(self) -> None:
         """Let a daemon thread run the actors from now on. Again: nothing happens.
@@ -238,7 +261,7 @@ class InProcessBase:
     def external_clone(self) -> Endpoint:
         """A further endpoint, for `private()`."""
         endpoint = Endpoint(self)
-        with self._endpoints_lock:
+        with self._lock:
             self._endpoints.add(endpoint)
         return endpoint
 
@@ -264,15 +287,14 @@ class InProcessBase:
         return self._population.new_cell(self._population.root, inbox)
 
     def send_in(self, target: ActorAddress, message: object, sender: Cell) -> None:
-        """Send from outside; to a closed base it is a dead letter.
+        """Send from outside, unless the mailbox is full; to a closed base it is a dead letter.
 
         Raises:
             SystemBrokenError: The dispatch thread is dead.
         """
         if self._driver.is_closed:
-            self._driver.check()
-            self._population.dead_letters.count += 1
-        else:
+            self._bury_letter()
+        elif len(self._mailbox) < self._capacity or self._finds_room():
             sender.actor_send(target, message)
 
     def listen_to(self, inbox: Inbox, timeout_ns: int | None) -> object | None:
@@ -299,8 +321,25 @@ class InProcessBase:
             if message is None or not isInternalActorSystemMessage(message):
                 return message
 
+    def _bury_letter(self) -> None:
+        """The base is closed: nobody will take this."""
+        self._driver.check()
+        self._population.dead_letters.count += 1
+
+    def _finds_room(self) -> bool:
+        """The mailbox is full: whether to send all the same, after a while perhaps."""
+        if self._when_full is WhenFull.BLOCK:
+            self._driver.wait_until(lambda: len(self._mailbox) < self._capacity)
+            if self._driver.is_closed:
+                self._bury_letter()
+                return False
+            return True
+        with self._lock:
+            self._refused += 1
+        return False
+
     def _wake_listeners(self) -> None:
-        with self._endpoints_lock:
+        with self._lock:
             endpoints = list(self._endpoints)
         for endpoint in endpoints:
             endpoint.inbox.put(LOOK)

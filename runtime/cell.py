@@ -6,7 +6,6 @@ calls, and a registry's entry), so that sending needs no look-up and an idle act
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, TypeAlias
@@ -29,6 +28,22 @@ class Receiver(Protocol):
         """Take one message."""
 
 
+class Mailbox(Protocol):
+    """One queue for all actors of a base: a deque, or one that picks another order."""
+
+    def __len__(self) -> int:
+        """How many messages wait."""
+
+    def append(self, envelope: Envelope, /) -> None:
+        """Queue a message."""
+
+    def popleft(self) -> Envelope:
+        """Take out the next one; IndexError: there is none."""
+
+    def clear(self) -> None:
+        """Forget them all."""
+
+
 class Home(Protocol):
     """What a cell needs of the base that it lives in."""
 
@@ -37,7 +52,7 @@ class Home(Protocol):
         """Tells this base's addresses from another's, in print."""
 
     @property
-    def mailbox(self) -> deque[Envelope]:
+    def mailbox(self) -> Mailbox:
         """One queue for all actors of the base, in the order of sending."""
 
     @property

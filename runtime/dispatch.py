@@ -7,6 +7,7 @@ import logging
 import traceback
 from collections import deque
 from collections.abc import Callable
+from time import perf_counter_ns
 from typing import Final
 
 from thespian.actors import (
@@ -18,9 +19,10 @@ from thespian.actors import (
     Thespian_StatusReq,
 )
 
-from .cell import Cell
+from .cell import Cell, Envelope
 from .door import Door, Mark
 from .endpoint import Inbox
+from .meter import Meter, name_actor, name_message
 from .population import Population
 from .status import actor_status
 
@@ -28,6 +30,11 @@ log = logging.getLogger(__name__)
 
 # Between two looks at timers and limits. Measured: from 64 on, longer slices gain nothing.
 SLICE: Final = 256
+# A look at the clock after each message costs a tenth of a busy system's rate: so only one slice
+# in this time is timed, which costs nothing that can be measured, and each one of an idle system.
+TIMED_EVERY_NS: Final = 10_000_000
+# A slice that takes this long has a slow handler in it; the next one is timed.
+SLOW_SLICE_NS: Final = 5_000_000
 
 
 class Dispatcher:
@@ -45,6 +52,8 @@ class Dispatcher:
         self.door: Door | None = None
         self._marks: deque[Mark] = deque()  # barriers of a base without a door
         self.delivered = 0
+        self.meter = Meter()
+        self._time_next_ns = 0
         self.raises = True  # what an actor dies of goes on to the caller of `run`
 
     def __repr__(self) -> str:
@@ -73,9 +82,12 @@ class Dispatcher:
         Returns:
             True when nothing was left.
         """
+        mailbox, meter = self._population.mailbox, self.meter
         while True:
             self._fire_timers()
-            if not self._run_slice():
+            if len(mailbox) > meter.high_water:
+                meter.rise(mailbox)
+            if not self._run_some():
                 due_ns = self._population.timers.next_due_ns()
                 if due_ns is None or due_ns > self._population.clock.monotonic_ns():
                     return True
@@ -88,8 +100,19 @@ class Dispatcher:
             for cell, message in population.timers.pop_due(population.clock.monotonic_ns()):
                 population.mailbox.append((cell, message, cell))
 
+    def _run_some(self) -> bool:
+        """Deliver a slice, now and then a timed one; False: there was less to do than that."""
+        started_ns = perf_counter_ns()
+        if started_ns >= self._time_next_ns:
+            self._time_next_ns = started_ns + TIMED_EVERY_NS
+            return self._run_timed_slice()
+        full = self._run_slice()
+        if perf_counter_ns() - started_ns > SLOW_SLICE_NS:
+            self._time_next_ns = 0  # look closer at what comes next: it is likely more of the same
+        return full
+
     def _run_slice(self) -> bool:
-        """Deliver a slice; False: there was less to do than that."""
+        """`_next` and `_deliver` in one, for speed."""
         mailbox = self._population.mailbox
         root = self._population.root
         popleft = mailbox.popleft
@@ -100,14 +123,13 @@ class Dispatcher:
             else:
                 admitted = admit()
                 if admitted is None:
-                    while self._marks:
-                        self._marks.popleft().reach()
+                    self._reach_marks()
                     self.delivered += count
                     return False
                 address, message = admitted
                 sender = root
                 if not isinstance(address, Cell):
-                    self._population.dead_letters.add(ActorAddress(address), message)
+                    self._give_back(address, message)
                     continue
                 target = address
             actor = target.actor
@@ -124,6 +146,61 @@ class Dispatcher:
                 log.exception("dropped a %s that cannot be handled", type(message).__name__)
         self.delivered += SLICE
         return True
+
+    def _run_timed_slice(self) -> bool:
+        """As `_run_slice`, with a look at the clock after each message."""
+        meter = self.meter
+        before_ns = perf_counter_ns()
+        for count in range(SLICE):
+            envelope = self._next()
+            if envelope is None:
+                self._reach_marks()
+                self.delivered += count
+                return False
+            target, message, sender = envelope
+            instance = target.instance
+            self._deliver(target, message, sender)
+            now_ns = perf_counter_ns()
+            if now_ns - before_ns > meter.slowest_ns:
+                meter.note_slow(name_actor(instance), name_message(message), now_ns - before_ns)
+            before_ns = now_ns
+        self.delivered += SLICE
+        return True
+
+    def _next(self) -> Envelope | None:
+        """What to deliver now; None: nothing waits."""
+        mailbox = self._population.mailbox
+        while not len(mailbox):
+            admitted = None if self.door is None else self.door.admit()
+            if admitted is None:
+                return None
+            address, message = admitted
+            if isinstance(address, Cell):
+                return address, message, self._population.root
+            self._give_back(address, message)
+        return mailbox.popleft()
+
+    def _give_back(self, address: object, message: object) -> None:
+        """An input for nobody that lives here."""
+        self._population.dead_letters.add(ActorAddress(address), message)
+
+    def _reach_marks(self) -> None:
+        while self._marks:
+            self._marks.popleft().reach()
+
+    def _deliver(self, target: Cell, message: object, sender: Cell) -> None:
+        actor = target.actor
+        try:
+            if actor is not None and not isinstance(message, ActorSystemMessage):
+                actor.receiveMessage(message, sender)
+                return
+        except BaseException as error:  # noqa: BLE001 - it is the actor's end, not ours
+            self._fail(target, message, sender, error)
+            return
+        try:
+            self._deliver_special(target, message, sender)
+        except Exception:
+            log.exception("dropped a %s that cannot be handled", type(message).__name__)
 
     def _deliver_special(self, target: Cell, message: object, sender: Cell) -> None:
         """Deliver to one who is not an ordinary actor, or what is not an ordinary message."""

@@ -15,12 +15,15 @@ from .dispatch import Dispatcher
 from .door import Mark
 from .endpoint import Inbox
 from .population import Population, do_nothing
+from .watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
 THREAD_NAME: Final = "greenroom-dispatch"
 # How often a thread that waits for its turn to pump looks into its inbox.
 TURN_SECONDS: Final = 0.01
+# How often one who waits for room looks again: the dispatcher makes room for a thousand meanwhile.
+POLL_SECONDS: Final = 0.001
 
 
 class Limit:
@@ -60,6 +63,7 @@ class Driver:
         self._dispatcher = dispatcher
         self._clock = population.clock
         self._waker = population.waker
+        self._watchdog = Watchdog(population, dispatcher)
         self._thread: threading.Thread | None = None
         self._turn = threading.Lock()  # whoever has it dispatches
         self._runner: int | None = None  # the ident of that thread
@@ -188,6 +192,16 @@ class Driver:
                 if not self._held and self._holds == holds:
                     return True
 
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait until that is so, or the end; on the thread that dispatches: not at all."""
+        while not (condition() or self.is_closed or self._runner == threading.get_ident()):
+            if self.is_threaded:
+                time.sleep(POLL_SECONDS)
+            else:
+                with self._taking_turn(Limit(TURN_SECONDS)) as mine:
+                    if mine:
+                        self._dispatcher.run(condition)
+
     # The end
 
     def leave(self, timeout_seconds: float) -> bool:
@@ -220,6 +234,7 @@ class Driver:
             self.is_closed = True
             marks = list(self._marks)
         self._waker.wake()
+        self._watchdog.stop()
         self._population.let_go()
         for mark in marks:
             mark.reach()
@@ -241,6 +256,7 @@ class Driver:
 
     def _loop(self) -> None:
         self._dispatcher.raises = False
+        self._watchdog.start(threading.get_ident())
         try:
             with self._taking_turn(NO_LIMIT):
                 while not self._is_over():
@@ -269,6 +285,8 @@ class Driver:
             self._waker.cancel()
         else:
             self._waker.sleep(self._nap_seconds(limit))
+            if self._watchdog.waker.asleep:
+                self._watchdog.waker.wake()
 
     def _nap_seconds(self, limit: Limit) -> float | None:
         due_ns = self._population.timers.next_due_ns()

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-import sys
 import threading
-import time
-from collections import deque
 from collections.abc import Callable
 from typing import BinaryIO
 
@@ -15,12 +12,12 @@ from thespian.actors import (
     ActorAddress,
     ChildActorExited,
     Thespian_StatusReq,
-    ThespianGeneration,
     ValidatedSource,
 )
 
 from ..core.ports import Clock
-from .cell import About, ActorClass, Cell, Envelope, Receiver, Requirements, ask_to_exit
+from .capabilities import own_capabilities
+from .cell import About, ActorClass, Cell, Mailbox, Receiver, Requirements, ask_to_exit
 from .dead_letters import DeadLetters, Stray
 from .sources import Sources
 from .spawn import Spawner
@@ -42,14 +39,17 @@ class Population:
         name: Of the base, for addresses in print.
         clock: For timers.
         capabilities: The dict that is shown to actors; changed in place.
+        mailbox: For the messages of all of them.
     """
 
-    def __init__(self, name: str, clock: Clock, capabilities: dict[str, object]) -> None:
+    def __init__(
+        self, name: str, clock: Clock, capabilities: dict[str, object], mailbox: Mailbox
+    ) -> None:
         self.name = name
         self.clock = clock
         self.capabilities = capabilities
         self.capabilities.update(own_capabilities())
-        self.mailbox: deque[Envelope] = deque()
+        self.mailbox = mailbox
         self.waker = Waker()
         self.timers = Timers()
         self.sources = Sources(self._send_as_system)
@@ -165,6 +165,8 @@ class Population:
         parent.children[cell] = None
         if parent is not self.root:
             self._descendants += 1
+        if source_hash:
+            self.sources.enter(source_hash)
         try:
             actor = self.spawner.spawn(actor_class, requirements, source_hash)
         except BaseException as error:
@@ -226,6 +228,8 @@ class Population:
                 del self.names[about.global_name]
             if about.nanny is not None:
                 cell.actor_send(about.nanny, ChildActorExited(cell))
+            if about.source_hash:
+                self.sources.leave(about.source_hash)
 
     def _adopt_children_of(self, cell: Cell) -> None:
         # one that is dead has told its old parent, and would stay with the new one for ever
@@ -300,7 +304,7 @@ class Population:
             self.capabilities.pop(name, None)
         else:
             self.capabilities[name] = value
-        ask_to_exit([cell for cell in self._everyone() if not self._fits(cell)], self.root)
+        ask_to_exit([cell for cell in self.everyone() if not self._fits(cell)], self.root)
 
     def begin_shutdown(self) -> None:
         """Ask every actor to exit, and make no more of them; any thread."""
@@ -312,12 +316,13 @@ class Population:
 
     def let_go(self) -> None:
         """The end: forget timers, sources and messages. Called when nobody dispatches any more."""
-        for source_hash in list(self.sources.loaded):
-            self.unload_source(source_hash)
+        self.sources.let_go()
+        self.spawner.forget_classes()
         self.timers.clear()
         self.mailbox.clear()
 
-    def _everyone(self) -> list[Cell]:
+    def everyone(self) -> list[Cell]:
+        """All actors, level by level."""
         found = list(self.primaries)
         for cell in found:  # it grows while we go through it: level by level
             found.extend(list(cell.children or ()))
@@ -327,18 +332,6 @@ class Population:
         check = getattr(cell.instance, "actorSystemCapabilityCheck", None)
         requirements = None if cell.about is None else cell.about.requirements
         return check is None or bool(check(self.capabilities, requirements or {}))
-
-
-def own_capabilities() -> dict[str, object]:
-    """What every Thespian system says of itself."""
-    return {
-        "Python Version": tuple(sys.version_info),
-        "Thespian Generation": ThespianGeneration,
-        "Thespian Version": str(int(time.time() * 1000)),
-        "Thespian ActorSystem Name": "greenroom",
-        "Thespian ActorSystem Version": 1,
-        "Thespian Watch Supported": False,
-    }
 
 
 def do_nothing() -> None:

@@ -36,7 +36,9 @@ class Sources:
         self._send = send
         self.loaded: dict[str, bytes] = {}
         self.authority: ActorAddress | None = None
-        self._watchers: list[ActorAddress] = []
+        self._watchers: dict[ActorAddress, None] = {}  # all are cells, so they can be keys
+        self._users: dict[str, int] = {}  # actors that live, by the source of their class
+        self._leaving: set[str] = set()  # unloaded, but still in use
 
     def __repr__(self) -> str:
         return f"<Sources {len(self.loaded)} loaded, {len(self._watchers)} watchers>"
@@ -45,14 +47,13 @@ class Sources:
         """Tell this actor of what is loaded and unloaded, starting with what is; or stop."""
         self.forget(address)
         if enable:
-            self._watchers.append(address)
+            self._watchers[address] = None
             for source_hash in self.loaded:
                 self._send(address, LoadedSource(source_hash, ""))
 
     def forget(self, address: ActorAddress) -> None:
         """This actor is dead, or no longer wants to know."""
-        if address in self._watchers:
-            self._watchers.remove(address)
+        self._watchers.pop(address, None)
 
     def offer(self, file: str | BinaryIO) -> str:
         """Hand a source to the authority, if there is one; the hash that it will have.
@@ -82,14 +83,46 @@ class Sources:
             log.error("source %s is not a zip file: %s", message.sourceHash, error)
             return
         self.loaded[message.sourceHash] = message.sourceZip
-        for watcher in self._watchers:
+        self._leaving.discard(message.sourceHash)
+        for watcher in list(self._watchers):  # another thread may load or unload
             self._send(watcher, LoadedSource(message.sourceHash, ""))
 
+    def enter(self, source_hash: str) -> None:
+        """An actor is about to be made from this source."""
+        self._users[source_hash] = self._users.get(source_hash, 0) + 1
+
+    def leave(self, source_hash: str) -> None:
+        """An actor from this source is dead."""
+        self._users[source_hash] -= 1
+        if not self._users[source_hash]:
+            del self._users[source_hash]
+            if source_hash in self._leaving:
+                self._remove_modules(source_hash)
+
     def unload(self, source_hash: str) -> None:
-        """Forget a source and the modules that came from it; no source: nothing happens."""
+        """Make no more actors from a source; no such source: nothing happens.
+
+        Its modules go when the last actor that uses them is dead: as on Thespian's process bases,
+        the ones that live can go on importing.
+        """
         if self.loaded.pop(source_hash, None) is not None:
-            for watcher in self._watchers:
+            for watcher in list(self._watchers):  # another thread may load or unload
                 self._send(watcher, UnloadedSource(source_hash, ""))
+            if source_hash in self._users:
+                self._leaving.add(source_hash)
+            else:
+                self._remove_modules(source_hash)
+
+    def let_go(self) -> None:
+        """The end: unload everything, used or not."""
+        self._users.clear()
+        for source_hash in list(self.loaded):
+            self.unload(source_hash)
+        for source_hash in list(self._leaving):
+            self._remove_modules(source_hash)
+
+    def _remove_modules(self, source_hash: str) -> None:
+        self._leaving.discard(source_hash)
         for finder in sys.meta_path:
             if isinstance(finder, SourceHashFinder) and finder.srcHash == source_hash:
                 root = finder.hashRoot()

@@ -143,7 +143,7 @@ def test_an_int_beyond_64_bits_is_refused_by_name() -> None:
         (frame(None), "malformed"),
         (frame("NoSuchMessage"), "unknown tag"),
         (frame("StatsKey", "DE", 0, "PA_1", "TR_1", 0, 0, False), "unknown tag"),
-        (frame("SweepDue", 1), "malformed"),
+        (frame("SweepDue", 1, 1), "malformed"),
         (frame("FlushDue"), "malformed"),
         (frame("FlushDue", 1, 2), "malformed"),
         (frame("FlushDue", "1"), "malformed"),

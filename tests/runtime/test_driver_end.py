@@ -37,15 +37,17 @@ class Gate(Actor):
             msg.wait(10)
 
 
-def test_starting_twice_makes_one_thread() -> None:
+def test_starting_twice_makes_one_thread_and_its_watchdog() -> None:
     base = InProcessBase(SystemClock())
     before = threading.active_count()
 
     base.start()
     base.start()
 
-    assert threading.active_count() == before + 1
-    assert "greenroom-dispatch" in {thread.name for thread in threading.enumerate()}
+    assert base.barrier(5)
+    assert threading.active_count() == before + 2
+    names = {thread.name for thread in threading.enumerate()}
+    assert names >= {"greenroom-dispatch", "greenroom-watchdog"}
     base.shutdown()
     assert threading.active_count() == before
 

@@ -66,7 +66,9 @@ def zipped(source: str) -> io.BytesIO:
 
 
 @pytest.mark.filterwarnings("ignore:HashRootLoader:ImportWarning")  # Thespian's, old-fashioned
-def test_a_validated_source_can_be_used_until_it_is_unloaded(system: ActorSystem) -> None:
+def test_a_validated_source_can_be_used_until_it_is_unloaded(
+    base: InProcessBase, system: ActorSystem
+) -> None:
     authority = system.createActor(Authority)
     system.ask(authority, "begin", 5)
 
@@ -81,6 +83,11 @@ def test_a_validated_source_can_be_used_until_it_is_unloaded(system: ActorSystem
     assert system.listen(5) == ("UnloadedSource", source_hash)
     with pytest.raises(InvalidActorSourceHash):
         system.createActor("guests.Guest", sourceHash=source_hash)
+    assert system.ask(guest, "who?", 5) == "a guest"
+    assert [name for name in sys.modules if source_hash in name]  # as long as one lives
+
+    system.tell(guest, ActorExitRequest())
+    base.barrier(5)
     assert not [name for name in sys.modules if source_hash in name]
 
 

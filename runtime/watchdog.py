@@ -1,0 +1,187 @@
+"""Names the handler that holds the dispatch thread.
+
+A daemon thread looks at the dispatcher every 10 ms. It takes no part in the delivery: which
+message it is, and of whom, it reads from the stack of the dispatch thread, so delivery costs
+nothing more. While the dispatcher sleeps, the watchdog soon sleeps as well.
+
+It cannot see a handler that never lets go of the interpreter (a long call into C): nothing runs
+then, this thread neither. Such a time is not counted as a stall of the handler; what the
+dispatcher times by itself may still name it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import monotonic_ns
+from types import FrameType
+from typing import Final
+
+from .cell import Cell
+from .dispatch import Dispatcher
+from .meter import name_actor, name_message
+from .population import Population
+from .waker import Waker
+
+log = logging.getLogger(__name__)
+
+THREAD_NAME: Final = "greenroom-watchdog"
+STALL_NS: Final = 50_000_000
+LOOK_SECONDS: Final = 0.01
+# When two looks are this far apart, the machine was busy or asleep: not the handler's fault.
+OVERSLEPT_NS: Final = 40_000_000
+# A dispatcher that sleeps for this long lets the watchdog sleep: one that is asked now and then
+# is not worth a wake-up each time.
+REST_AFTER_NS: Final = 500_000_000
+# A handler that does not come back is named again after this time, then after twice as long …
+REPEAT_NS: Final = 5_000_000_000
+REPEAT_MAX_NS: Final = 300_000_000_000
+
+DELIVERING: Final = frozenset(
+    {
+        Dispatcher._run_slice.__code__,
+        Dispatcher._deliver.__code__,
+        Dispatcher._deliver_special.__code__,
+        Dispatcher._fail.__code__,
+    }
+)
+SLICES: Final = frozenset({Dispatcher._run_slice.__code__, Dispatcher._run_timed_slice.__code__})
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What the dispatch thread was at, when someone looked.
+
+    Args:
+        count: Which message of its slice it was.
+        target: Who was handling it; None: the dispatcher was busy with itself.
+        message: What it was handling.
+    """
+
+    count: int
+    target: Cell | None
+    message: object
+
+
+def read_delivery(frame: FrameType | None) -> Delivery | None:
+    """Find in a stack what is being delivered; None: nothing is."""
+    found: Mapping[str, object] = {}
+    while frame is not None:
+        if not found and frame.f_code in DELIVERING:
+            found = frame.f_locals
+        if frame.f_code in SLICES:
+            count, target = frame.f_locals.get("count"), found.get("target")
+            if not isinstance(count, int):
+                return None  # it has only just begun
+            return Delivery(
+                count, target if isinstance(target, Cell) else None, found.get("message")
+            )
+        frame = frame.f_back
+    return None
+
+
+class Watchdog:
+    """Watches a dispatcher on the thread that runs it.
+
+    Args:
+        population: Its mailbox is watched too; its waker tells whether the dispatcher sleeps.
+        dispatcher: Who is watched.
+    """
+
+    def __init__(self, population: Population, dispatcher: Dispatcher) -> None:
+        self._population = population
+        self._dispatcher = dispatcher
+        self._meter = dispatcher.meter
+        self.waker = Waker()  # its own bed; the dispatch thread rings when it gets up
+        self._watched = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name=THREAD_NAME, daemon=True)
+        self._number: int | None = None  # of the message that was being delivered, …
+        self._delivery: Delivery | None = None
+        self._since_ns = 0  # … since when, as far as is known, …
+        self._names: tuple[str, str] | None = None  # … who and what it was, once reported, …
+        self._report_at_ns = STALL_NS  # … and after how long it will be reported next
+
+    def __repr__(self) -> str:
+        return f"<Watchdog {'resting' if self.waker.asleep else 'watching'}>"
+
+    def start(self, watched: int) -> None:
+        """Watch the thread with this ident."""
+        self._watched = watched
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, and wait for it a little; never started: nothing happens."""
+        self._ended.set()
+        self.waker.wake()
+        if self._thread.ident is not None:
+            self._thread.join(1.0)
+
+    def _watch(self) -> None:
+        looked_ns = active_ns = monotonic_ns()
+        while not self._ended.wait(LOOK_SECONDS):
+            now_ns = monotonic_ns()
+            if now_ns - looked_ns > OVERSLEPT_NS:
+                self._since_ns += now_ns - looked_ns
+            looked_ns = now_ns
+            self._look(now_ns)
+            if not self._population.waker.asleep:
+                active_ns = now_ns
+            elif now_ns - active_ns > REST_AFTER_NS:
+                self._rest()
+                looked_ns = active_ns = monotonic_ns()
+
+    def _rest(self) -> None:
+        """Sleep until the dispatcher gets up."""
+        self.waker.prepare()
+        if self._population.waker.asleep and not self._ended.is_set():
+            self.waker.sleep(None)
+        else:
+            self.waker.cancel()
+
+    def _look(self, now_ns: int) -> None:
+        delivery = number = None
+        if not self._population.waker.asleep:
+            delivery = read_delivery(sys._current_frames().get(self._watched))
+            if delivery is not None:
+                number = self._dispatcher.delivered + delivery.count
+        if number is None or number != self._number:
+            self._end(now_ns)
+            self._number, self._delivery = number, delivery
+            self._since_ns, self._report_at_ns = now_ns, STALL_NS
+        elif now_ns - self._since_ns >= self._report_at_ns:
+            self._report(now_ns - self._since_ns)
+        mailbox = self._population.mailbox
+        if len(mailbox) > self._meter.high_water:
+            self._meter.rise(mailbox)
+
+    def _end(self, now_ns: int) -> None:
+        """That message is done; if it was a stall, note how long it took."""
+        if self._names is not None:
+            self._meter.note_slow(*self._names, now_ns - self._since_ns)
+            self._names = None
+
+    def _report(self, held_ns: int) -> None:
+        if self._report_at_ns == STALL_NS:
+            self._meter.stalls += 1
+            self._report_at_ns = REPEAT_NS
+        else:
+            self._report_at_ns += min(self._report_at_ns, REPEAT_MAX_NS)
+        frame = sys._current_frames().get(self._watched)
+        stack = "" if frame is None else "".join(traceback.format_stack(frame))
+        delivery = self._delivery
+        if delivery is None or delivery.target is None:
+            log.warning("the dispatcher is stuck since %.0f ms, at\n%s", held_ns / 1e6, stack)
+            return
+        self._names = name_actor(delivery.target.instance), name_message(delivery.message)
+        log.warning(
+            "%s has held the dispatch thread for %.0f ms with a %s, at\n%s",
+            self._names[0],
+            held_ns / 1e6,
+            self._names[1],
+            stack,
+        )
