@@ -59,5 +59,5 @@ $(READY): pyproject.toml
 	fi; \
 	"$$found" -m venv .venv
 	@PIP_USE_PEP517=1 .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-	    --editable '.[dev,demo]'
+	    --editable '.[dev,cli,plot]'
 	@touch $(READY)

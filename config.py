@@ -93,7 +93,7 @@ class DeliveryPolicy:
 
 
 DEFAULT_POLICY: Final = DeliveryPolicy(
-    # 5 s doubling to 8 h: 12 waits of 5 s … 2.8 h, then 8 h each, 75 h in all as Standard Webhooks
+    # 13 waits of 5 s … 5.7 h, then 8 of 8 h: 75 h in all, as Standard Webhooks
     max_attempts=22,
     wait_min_seconds=5.0,
     wait_max_seconds=8 * 3600.0,

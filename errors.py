@@ -6,7 +6,7 @@ GreenroomError
 │  ├─ DecodeError                       these bytes are not a greenroom message
 │  └─ UnknownMessageError               an actor was sent something it has no handler for
 ├─ TransportError                       a webhook attempt got no HTTP answer
-├─ UnsendableError                      a webhook has no secret to be signed with, or two URLs
+├─ UnsendableError                      a webhook cannot be signed as it was asked for
 ├─ RecordingError (also ValueError)     a recording or vector file is wrong; says file:line
 └─ LifecycleError
    ├─ SystemClosedError                 used after close()
@@ -65,7 +65,7 @@ class TransportError(GreenroomError):
 
 
 class UnsendableError(GreenroomError):
-    """A webhook cannot become a request; the text is LiveKit's and has no secrets in it."""
+    """A webhook cannot be signed: no secret, or one that cannot sign; it is not in the text."""
 
 
 class RecordingError(GreenroomError, ValueError):

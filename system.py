@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import threading
-import time
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -37,6 +36,7 @@ from .messages.control import AskWorkers, Input, Workers
 from .runtime.base import InProcessBase
 from .runtime.clock import SystemClock, VirtualClock
 from .runtime.door import Door, DoorStatistics
+from .runtime.driver import Limit
 from .runtime.meter import BaseStatistics
 from .service.calls import TelemetryCalls
 
@@ -156,8 +156,8 @@ class Telemetry(TelemetryCalls):
         """
         self._check_open()
         self._refuse_analytics()
-        deadline = _deadline(timeout)
-        return self._base.barrier(timeout) and self._analytics.wait_idle(_left(deadline))
+        limit = Limit(timeout)
+        return self._base.barrier(timeout) and self._analytics.wait_idle(limit.left())
 
     def advance_to(self, at_ns: int) -> None:
         """Let virtual time pass until `at_ns` (Unix ns): every timer fires when it is due.
@@ -203,27 +203,27 @@ class Telemetry(TelemetryCalls):
             LifecycleError: The AnalyticsService calls this: it would wait for itself.
         """
         self._refuse_analytics()
-        deadline = _deadline(timeout)
+        limit = Limit(timeout)
         with self._closing:  # whoever comes second waits for the first
             if not self._closed:
                 self._closed = True
                 atexit.unregister(self.close)
-                self._handed_over = self._hand_over(deadline)
+                self._handed_over = self._hand_over(limit)
             return self._handed_over
 
-    def _hand_over(self, deadline: float | None) -> bool:
+    def _hand_over(self, limit: Limit) -> bool:
         lost_before = self.metrics.lost()
         self._door.enter(self._supervisor, FlushStats())
         try:
-            complete = self._base.quiesce(_left(deadline))
-            complete &= self._poster.close(_left(deadline))
+            complete = self._base.quiesce(limit.left())
+            complete &= self._poster.close(limit.left())
             self._base.barrier(DIGEST_SECONDS)  # the notifier learns which attempts were cut off
         except SystemBrokenError:
             complete = False
             self._poster.close(0.0)
         self._door.close()
         self._system.shutdown()
-        complete &= self._analytics.close(_left(deadline))
+        complete &= self._analytics.close(limit.left())
         if self._metrics_server is not None:
             self._metrics_server.close()
         lost = self.metrics.lost() - lost_before
@@ -310,11 +310,3 @@ def _check_webhook(webhook: WebhookSettings) -> None:
             sign(b"", api_key, secret, 0)
         except UnsendableError as error:
             raise ConfigError(f"webhook.keys: {error}") from error
-
-
-def _deadline(timeout: float | None) -> float | None:
-    return None if timeout is None else time.monotonic() + timeout
-
-
-def _left(deadline: float | None) -> float | None:
-    return None if deadline is None else max(0.0, deadline - time.monotonic())

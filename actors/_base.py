@@ -1,6 +1,6 @@
 """What all actors share: dispatch by type, configuration, and failures that stay inside.
 
-The only module that speaks Thespian's camelCase. A subclass declares its handlers:
+The only actor module that imports Thespian. A subclass declares its handlers:
 
     @told(Flush)        a message of another actor       handler(self, message, sender)
     @stamped(FlushDue)  an input that passed the door    handler(self, body, stamp)
@@ -92,11 +92,7 @@ class GreenroomActor(Actor):
     def __init_subclass__(cls) -> None:
         """Collect the marked handlers into two tables, so that dispatch is one look-up."""
         super().__init_subclass__()
-        cls.told_handlers = dict(cls.told_handlers)
-        cls.stamped_handlers = dict(cls.stamped_handlers)
-        for attribute in vars(cls).values():
-            cls.told_handlers.update(dict.fromkeys(getattr(attribute, _TOLD, ()), attribute))
-            cls.stamped_handlers.update(dict.fromkeys(getattr(attribute, _STAMPED, ()), attribute))
+        _collect_handlers(cls)
 
     def receiveMessage(self, message: object, sender: ActorAddress) -> None:
         """Thespian's entry: find the handler, run it, keep its failure inside."""
@@ -105,9 +101,10 @@ class GreenroomActor(Actor):
             return
         try:
             if type(message) is Stamped:
-                self.stamped_handlers[type(message.body)](self, message.body, message)
+                body = message.body
+                self.stamped_handlers.get(type(body), _unknown)(self, body, message)
             else:
-                self.told_handlers[type(message)](self, message, sender)
+                self.told_handlers.get(type(message), _unknown)(self, message, sender)
         except (Exception, SystemExit) as error:  # noqa: BLE001  # the one place: reported, not lost
             self._report(message, error)
 
@@ -148,13 +145,9 @@ class GreenroomActor(Actor):
         return Configure
 
     def _report(self, message: object, error: BaseException) -> None:
-        position = message.position if isinstance(message, Stamped) else 0
-        body = message.body if isinstance(message, Stamped) else message
-        handlers = self.stamped_handlers if isinstance(message, Stamped) else self.told_handlers
-        if type(body) not in handlers and isinstance(error, KeyError):
-            if isinstance(body, ActorSystemMessage):
-                return
-            error = UnknownMessageError(f"{type(self).__name__} has no handler for it")
+        body, position = message, 0
+        if isinstance(message, Stamped):
+            body, position = message.body, message.position
         self.report_failure(
             InputFailed(
                 actor=type(self).__name__,
@@ -175,9 +168,18 @@ class GreenroomActor(Actor):
         """Thespian does what there is to do."""
 
 
-# the base's own handlers: __init_subclass__ runs for subclasses only
-GreenroomActor.told_handlers = {
-    WakeupMessage: GreenroomActor.on_wakeup,
-    ActorExitRequest: GreenroomActor.on_system_message,
-    ChildActorExited: GreenroomActor.on_system_message,
-}
+def _unknown(actor: GreenroomActor, body: object, _: object) -> None:
+    if not isinstance(body, ActorSystemMessage):
+        raise UnknownMessageError(f"{type(actor).__name__} has no handler for it")
+
+
+def _collect_handlers(cls: type[GreenroomActor]) -> None:
+    """Into two tables, so that dispatch is one look-up."""
+    cls.told_handlers = dict(cls.told_handlers)
+    cls.stamped_handlers = dict(cls.stamped_handlers)
+    for attribute in vars(cls).values():
+        cls.told_handlers.update(dict.fromkeys(getattr(attribute, _TOLD, ()), attribute))
+        cls.stamped_handlers.update(dict.fromkeys(getattr(attribute, _STAMPED, ()), attribute))
+
+
+_collect_handlers(GreenroomActor)  # __init_subclass__ runs for subclasses only

@@ -2,7 +2,8 @@
 
 Told `Notify` by the supervisor, and stamped results of attempts, retries that are due and sweeps.
 Orders attempts from the poster; tells the supervisor each webhook's fate as a `calls.Webhook`
-through the door. Permanent; what it holds in memory is lost when it is restarted.
+through the door. Lives as long as the supervisor; what it holds
+at its exit is lost and counted.
 
 Source: livekit/protocol webhook/notifier.go, DefaultNotifier.
 """

@@ -1,7 +1,7 @@
 """Recorder: hands analytics to the sink, in the order in which it is told.
 
-Told by the supervisor (events, node rooms) and the workers (statistics). Permanent; it holds
-nothing, so a restart loses nothing.
+Told by the supervisor (events, node rooms) and the workers (statistics). Lives as long
+as the supervisor, and holds nothing.
 """
 
 from __future__ import annotations

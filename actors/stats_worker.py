@@ -2,7 +2,7 @@
 
 The supervisor tells it samples, ticks and that it was closed; it tells the recorder what a tick
 coalesced, and the supervisor which samples it left out and when it was closed for long.
-Transient: when it exits, it hands over what it still holds.
+When it is retired, it hands over what it still holds.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Told the host's calls (stamped), the timer's ticks and its children's reports. T
 StatsWorkers samples and flushes, the notifier webhooks and the recorder events; webhooks and
 events leave in the order of the calls, because no child is asked for anything on the way.
 
-    Supervisor ─┬─ Recorder, Notifier, Timer         permanent, one each
+    Supervisor ─┬─ Recorder, Notifier, Timer         one each, as long as it lives
                 └─ StatsWorker × (room, participant)  made on first use, retired when long closed
 
 Source: livekit pkg/telemetry/{telemetryservice,events,stats}.go at b81bac0ec3.
@@ -77,7 +77,7 @@ class Supervisor(GreenroomActor):
         return ConfigureSupervisor
 
     def on_configure(self, configure: ConfigureSupervisor) -> None:
-        """Start the permanent children: outputs first, so that the timer finds them."""
+        """Start the lasting children: outputs first, so that the timer finds them."""
         self.settings = configure.settings
         self.door = configure.ports.door
         self.metrics = configure.ports.metrics

@@ -1,6 +1,6 @@
 """Timer: tells the supervisor every flush interval that it is time.
 
-Told only wake-ups. Permanent; when it restarts, the next tick comes one interval later.
+Told only wake-ups. Lives as long as the supervisor.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What touches the world: clocks, HTTP, metrics, analytics sinks."""
+"""What touches the world: HTTP, metrics, analytics, the log."""

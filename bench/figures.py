@@ -20,7 +20,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     """The options that every benchmark has."""
     options = argparse.ArgumentParser(description=description)
     options.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
-    options.add_argument("--runs", type=int, default=3, help="medians of this many runs")
+    options.add_argument("--runs", type=int, default=5, help="medians of this many runs")
     return options
 
 

@@ -187,7 +187,7 @@ class Harness:
         self._base = InProcessBase(self.clock)
         self._door = self._base.door = Door(self.clock, on_drop=_ignore)
         hold, release = self._base.hold, self._base.release
-        reporter = RecordingReporter()
+        reporter = self._reporter = RecordingReporter()
         self._poster = HttpPoster(self._door, reporter=reporter, hold=hold, release=release)
         ports = Ports(self._door, self.metrics, RecordingAnalytics(), self._poster, reporter)
         self._host = self._base.newPrimaryActor(Host)
@@ -210,6 +210,9 @@ class Harness:
         self._receiver.end()
         self._poster.close(CLOSE_SECONDS)
         self._base.shutdown(CLOSE_SECONDS)
+        faults = [*self.kept.failures, *self._reporter.failures]
+        if faults and error is None:
+            raise AssertionError(faults[0].traceback)
 
     def url(self, path: str) -> str:
         """Of a path of the receiver."""

@@ -139,7 +139,7 @@ class Door:
         if self._waker.asleep:
             self._waker.wake()
         if self._finished:  # closed for good while this one came in: nobody will admit it
-            self.throw_out("closed")
+            self._throw_out("closed")
         return True
 
     def admit(self) -> tuple[object, Stamped] | None:
@@ -185,9 +185,9 @@ class Door:
         """Close, and throw out what still waits: nobody will admit it."""
         self.close(reason)
         self._finished = True
-        self.throw_out(reason)
+        self._throw_out(reason)
 
-    def throw_out(self, reason: str) -> None:
+    def _throw_out(self, reason: str) -> None:
         """Drop all that waits, telling `on_drop`; marks are reached."""
         while self._waiting:
             try:
