@@ -13,6 +13,7 @@ from jwt.warnings import InsecureKeyLengthWarning
 from .. import __version__
 from ..errors import GreenroomError
 from .conformance import conformance
+from .output import NAME as OUTPUT_NAME
 from .replay import replay
 
 app: Final = typer.Typer(
@@ -69,9 +70,11 @@ def run(arguments: list[str] | None = None) -> int:
         arguments: Of the command line; None: those of the process.
 
     Returns:
-        Exit status: 0 all went well, 1 something could not be done, 2 the input is wrong,
-        130 stopped by hand.
+        Exit status: 0 all went well, 1 something could not be done or somebody stopped reading
+        the output, 2 the input is wrong, 130 stopped by hand.
     """
+    if sys.stdout is None:  # closed by whoever started the process
+        return _fail(f"{OUTPUT_NAME}: closed", 1)
     # as short a secret as LiveKit's own "secret" is the user's choice, and no news
     warnings.simplefilter("ignore", InsecureKeyLengthWarning)
     for stream in (sys.stdout, sys.stderr):

@@ -12,6 +12,7 @@ from rich.progress import Progress
 from ..conformance.differences import REASONS
 from ..conformance.findings import Result, Verdict
 from ..conformance.runner import Tally, check_all, read_files
+from .output import standard_output
 
 FAILURES_SHOWN: Final = 20
 DIFFERENCES_SHOWN: Final = 20  # of one vector
@@ -43,8 +44,9 @@ def conformance(
         for result in check_all(vectors):
             tally.add(result)
             progress.advance(task)
-    for line in report(tally):
-        typer.echo(line)
+    with standard_output():
+        for line in report(tally):
+            typer.echo(line)
     raise typer.Exit(1 if tally.failures else 0)
 
 

@@ -21,9 +21,11 @@ from ..replay.display import Display, minutes, summary_table
 from ..replay.run import ReplayOptions
 from ..replay.run import replay as run_replay
 from ..replay.summary import Summary
+from .output import standard_output
 
 STOPPED_STATUS = 128 + signal.SIGINT
 BAD_LINE_STATUS = 2
+LOSS_STATUS = 1
 
 
 class Policy(StrEnum):
@@ -102,8 +104,11 @@ def replay(
 
     Time is the call's own, also at full speed: statistics are flushed every 30 seconds of it,
     and failed webhooks are tried again when their wait is over in it. After the last call, time
-    goes on to the next flush. A line that is not understood ends the replay with exit status 2;
-    what came before it is finished and written.
+    goes on to the next flush. A line that is not understood ends the replay; what came before it
+    is finished and written.
+
+    Exit status: 0 all went well; 1 a file could not be written or read, or webhooks were asked
+    for and not all were delivered; 2 an option or a line of FILE is wrong; 130 stopped by hand.
     """
     options = ReplayOptions(
         path=file,
@@ -122,8 +127,11 @@ def replay(
     display = None if quiet or as_json else Display(errors)
     with _stop_on_interrupt(errors) as stopped, display or nullcontext():
         summary = run_replay(options, display, stopped=stopped)
-    _print(summary, as_json=as_json)
-    raise typer.Exit(_status(summary))
+    undelivered = summary.undelivered if receiver or webhook_url else 0
+    with standard_output():
+        _print(summary, as_json=as_json)
+    _explain(summary, undelivered)
+    raise typer.Exit(_status(summary, undelivered))
 
 
 def _speed(text: str) -> float | None:
@@ -176,7 +184,12 @@ def _print(summary: Summary, *, as_json: bool) -> None:
         console.print(summary_table(summary))
         for path in summary.written:
             console.print(f"wrote {path}", soft_wrap=True, markup=False)
+
+
+def _explain(summary: Summary, undelivered: int) -> None:
     problems = [*summary.not_written, summary.problem]
+    if undelivered:
+        problems.append(f"{undelivered} webhooks were not delivered")
     if summary.stopped:
         at = minutes(summary.call_seconds)
         problems.append(f"stopped at {at}; what was played until then is in the summary")
@@ -184,9 +197,9 @@ def _print(summary: Summary, *, as_json: bool) -> None:
         typer.echo(f"greenroom: {problem}", err=True)
 
 
-def _status(summary: Summary) -> int:
+def _status(summary: Summary, undelivered: int) -> int:
     if summary.problem:
         return BAD_LINE_STATUS
     if summary.stopped:
         return STOPPED_STATUS
-    return 1 if summary.not_written else 0
+    return LOSS_STATUS if summary.not_written or undelivered else 0

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final, Protocol
 
+from livekit.protocol.analytics import WebhookInfo
 from prometheus_client import CollectorRegistry, generate_latest
 
-from ..actors.notifier import UNFINISHED
 from ..adapters.analytics import JsonlAnalytics
 from ..adapters.exposition import LiveKitCollector
 from ..config import WebhookSettings
@@ -31,10 +31,11 @@ from ..errors import ConfigError, RecordingError
 from ..runtime.clock import VirtualClock
 from ..system import Telemetry, start
 from .attendance import Attendance, AttendanceTotals, Change
+from .checks import check_outputs, check_webhook_urls
 from .player import Player, check_speed
 from .receiver import Received, Receiver
 from .recording import RecordedCall, Recording
-from .sinks import AnalyticsSinks
+from .sinks import AnalyticsSinks, UndeliveredWebhooks
 from .start import LATEST_NS, find_start
 from .story import Story
 from .summary import Summary, totals_by
@@ -103,6 +104,9 @@ class Watcher(Protocol):
     def on_received(self, received: Received) -> None:
         """The built-in receiver got a request."""
 
+    def on_undelivered(self, webhook: WebhookInfo) -> None:
+        """A webhook failed (then `send_error` says why), or was dropped."""
+
 
 class NoWatcher:
     """Looks away."""
@@ -119,6 +123,9 @@ class NoWatcher:
     def on_received(self, received: Received) -> None:
         """Do nothing."""
 
+    def on_undelivered(self, webhook: WebhookInfo) -> None:
+        """Do nothing."""
+
 
 def replay(
     options: ReplayOptions,
@@ -133,6 +140,7 @@ def replay(
 
     Raises:
         ConfigError: An option is wrong; nothing was played.
+        RecordingError: Not one call could be made; there is nothing to show or to write.
         OSError: The recording or the analytics file cannot be opened; nothing was played.
     """
     return _Replay(options, watcher or NoWatcher(), stopped).run()
@@ -157,7 +165,15 @@ class _Replay:
         options = self._options
         check_speed(options.speed)
         picture = None if options.plot is None else _load_picture(options.plot)
-        _check_folders(options)
+        check_webhook_urls(options.webhook_urls)
+        check_outputs(
+            options.path,
+            {
+                "--analytics-out": options.analytics_out,
+                "--metrics-out": options.metrics_out,
+                "--plot": options.plot,
+            },
+        )
         with ExitStack() as stack:
             recording = stack.enter_context(Recording(options.path))
             found_ns, calls = find_start(iter(recording))
@@ -165,7 +181,8 @@ class _Replay:
             clock = VirtualClock(start_ns)
             attendance, story = Attendance(self._watcher.on_change), Story(clock, start_ns)
             webhook = self._webhook(stack, clock)
-            sinks: list[AnalyticsService] = [attendance]
+            undelivered = UndeliveredWebhooks(self._watcher.on_undelivered)
+            sinks: list[AnalyticsService] = [attendance, undelivered]
             if picture is not None:
                 sinks.append(story)
             if options.analytics_out is not None:
@@ -207,6 +224,8 @@ class _Replay:
         try:
             player.play(calls)
         except RecordingError as error:
+            if not self._calls:
+                raise
             self._problem = str(error)
         player.finish()
 
@@ -232,7 +251,6 @@ class _Replay:
         self, telemetry: Telemetry, attendance: Attendance, call_seconds: float, *, complete: bool
     ) -> Summary:
         families = telemetry.metrics.snapshot()
-        dropped = totals_by(families, DROPPED_TOTAL.name, "reason")
         errors = sum(totals_by(families, ANALYTICS_ERRORS_TOTAL.name).values())
         if errors:
             file = str(self._options.analytics_out)
@@ -246,8 +264,7 @@ class _Replay:
             webhooks=totals_by(families, WEBHOOK_DISPATCH_TOTAL.name, "status"),
             received=self._received if self._options.receiver else None,
             refused=self._refused,
-            undelivered=dropped.pop(UNFINISHED, 0),
-            dropped=dropped,
+            dropped=totals_by(families, DROPPED_TOTAL.name, "reason"),
             failures=sum(totals_by(families, INPUT_FAILURES_TOTAL.name).values()),
             written=tuple(self._written),
             not_written=tuple(self._not_written),
@@ -276,18 +293,6 @@ def _load_picture(path: Path) -> ModuleType:
         ) from None
     picture.check_suffix(path)
     return picture
-
-
-def _check_folders(options: ReplayOptions) -> None:
-    """What is written last must not fail last."""
-    outputs = {
-        "analytics_out": options.analytics_out,
-        "metrics_out": options.metrics_out,
-        "plot": options.plot,
-    }
-    for name, path in outputs.items():
-        if path is not None and not path.absolute().parent.is_dir():
-            raise ConfigError(f"{name}: no folder {path.parent}; make it first")
 
 
 def _start_ns(wanted: float | None, found_ns: int | None) -> int:

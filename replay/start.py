@@ -28,6 +28,9 @@ def find_start(calls: Iterator[RecordedCall]) -> tuple[int | None, Iterator[Reco
 
     Returns:
         Unix time in ns of the recording's "at" 0, or None; and all calls, from the first one on.
+
+    Raises:
+        RecordingError: The first line already is bad.
     """
     seen: list[RecordedCall] = []
     joined_ns: int | None = None
@@ -42,6 +45,8 @@ def find_start(calls: Iterator[RecordedCall]) -> tuple[int | None, Iterator[Reco
             if len(seen) == LOOK_AHEAD_CALLS:
                 break
     except RecordingError as error:
+        if not seen:
+            raise
         return joined_ns, chain(seen, _raising(error))
     return joined_ns, chain(seen, calls)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
+from ..actors.notifier import UNFINISHED
+from ..core.delivery import Outcome
 from ..core.families import Distribution, Family
 from .attendance import AttendanceTotals
 
@@ -21,8 +23,7 @@ class Summary:
         webhooks: Webhooks by what became of them: success, failure, drop.
         received: Requests that the built-in receiver took; None: there was no receiver.
         refused: Those of them that it refused.
-        undelivered: Webhooks that were to be tried again when the replay ended.
-        dropped: Inputs that were lost, by reason.
+        dropped: What was lost, by reason: inputs, and webhooks unfinished at the end.
         failures: Inputs that an actor could not digest.
         written: Files that were asked for and are complete.
         not_written: Those that are not, each with the reason.
@@ -38,7 +39,6 @@ class Summary:
     webhooks: Mapping[str, int]
     received: int | None
     refused: int
-    undelivered: int
     dropped: Mapping[str, int]
     failures: int
     written: tuple[str, ...]
@@ -58,6 +58,17 @@ class Summary:
         return sum(self.attendance.events.values())
 
     @property
+    def unfinished(self) -> int:
+        """Webhooks that were neither delivered nor given up when the replay ended."""
+        return self.dropped.get(UNFINISHED, 0)
+
+    @property
+    def undelivered(self) -> int:
+        """Webhooks that did not arrive: failed, dropped, or unfinished."""
+        given_up = sum(self.webhooks.get(end, 0) for end in (Outcome.FAILURE, Outcome.DROP))
+        return given_up + self.unfinished
+
+    @property
     def loss_percent(self) -> float:
         """Packets lost in percent of the others; 0 when there were none."""
         packets = self.attendance.packets
@@ -69,6 +80,7 @@ class Summary:
             **asdict(self),
             "calls_total": self.calls_total,
             "events_total": self.events_total,
+            "undelivered": self.undelivered,
             "loss_percent": self.loss_percent,
         }
 

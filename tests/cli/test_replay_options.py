@@ -75,9 +75,17 @@ def test_webhooks_that_wait_for_their_next_attempt_at_the_end_are_counted(
     path = write(tmp_path / "a", STARTED)
     url = "http://127.0.0.1:9/"  # nobody listens on the discard port
 
-    assert run(["replay", str(path), "-q", "--webhook-url", url, "--api-key", "k"]) == 0
+    webhooks = ["--webhook-url", url, "--api-key", "k"]
+    assert run(["replay", str(path), "-q", *webhooks]) == 1
 
-    assert "1 still to be delivered" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "1 lost at the end: not delivered in time" in shown.out
+    assert "1 webhook_unfinished" in shown.out
+    assert "greenroom: 1 webhooks were not delivered" in shown.err
+
+    assert run(["replay", str(path), "--json", *webhooks]) == 1
+
+    assert json.loads(capsys.readouterr().out)["dropped"] == {"webhook_unfinished": 1}
 
 
 def test_quiet_shows_the_summary_only(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -134,10 +142,26 @@ def test_a_bad_line_is_named_and_what_came_before_it_is_kept(
     assert "attic" in picture.read_text()
 
 
-def test_a_bad_first_line_is_named_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["replay", str(write(tmp_path / "calls.jsonl", "nonsense\n"))]) == 2
+@pytest.mark.parametrize(
+    ("text", "problem"), [("nonsense\n", "not JSON"), ("", "the file holds no calls")]
+)
+def test_without_one_good_line_there_is_the_error_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, problem: str
+) -> None:
+    path = write(tmp_path / "calls.jsonl", text)
+    analytics = write(tmp_path / "analytics.jsonl", "of an earlier replay")
+    metrics, picture = tmp_path / "metrics.txt", tmp_path / "call.svg"
+    options = ["--analytics-out", str(analytics), "--metrics-out", str(metrics)]
 
-    assert "calls.jsonl:1: not JSON" in capsys.readouterr().err
+    assert run(["replay", str(path), *options, "--plot", str(picture)]) == 2
+
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    (line,) = shown.err.splitlines()
+    assert line.startswith(f"greenroom: {path}:1: {problem}")
+    assert analytics.read_text() == "of an earlier replay"
+    assert not metrics.exists()
+    assert not picture.exists()
 
 
 @pytest.mark.parametrize(
@@ -147,7 +171,7 @@ def test_a_bad_first_line_is_named_too(tmp_path: Path, capsys: pytest.CaptureFix
         (["--speed", "0"], "speed: expected max"),
         (["--plot", "call.txt"], "plot: call.txt must end in one of .png"),
         (["--plot", "no/folder/call.png"], "plot: no folder no/folder"),
-        (["--metrics-out", "no/folder/m.txt"], "metrics_out: no folder"),
+        (["--metrics-out", "no/folder/m.txt"], "--metrics-out: no folder"),
         (["--start-unix", "-1"], "start_unix: expected Unix seconds"),
         (["--start-unix", "nan"], "start_unix: expected Unix seconds"),
         (["--policy", "hope"], "'hope' is not one of"),
