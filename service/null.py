@@ -6,6 +6,8 @@ Source: livekit pkg/telemetry/telemetryservice.go, NullTelemetryService.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
 
 from livekit.protocol.analytics import (
     AnalyticsClientMeta,
@@ -239,3 +241,23 @@ class NullTelemetryService:
     def guard(self) -> int:
         """Any number serves: nothing is counted."""
         return 0
+
+    def sync(self, timeout: float | None = None) -> bool:
+        """Nothing is waited for, as with a `Telemetry` that has processed everything."""
+        return True
+
+    def close(self, timeout: float | None = None) -> bool:
+        """Nothing is to be handed over."""
+        return True
+
+    def __enter__(self) -> Self:
+        """Itself, so that it can stand in for a `Telemetry`."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Do nothing."""

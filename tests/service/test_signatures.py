@@ -123,3 +123,13 @@ def test_the_null_service_does_nothing_whatever_it_is_given() -> None:
     for name, parameters in EXPECTED.items():
         result = getattr(null, name)(**dict.fromkeys(parameters))
         assert result == (0 if name == "guard" else None)
+
+
+def test_the_null_service_can_stand_in_for_a_telemetry() -> None:
+    def work(telemetry: Telemetry | NullTelemetryService) -> bool:
+        with telemetry:
+            telemetry.flush_stats()
+            return telemetry.sync(timeout=5) and telemetry.close(timeout=5)
+
+    assert work(NullTelemetryService())
+    assert work(greenroom.start())
