@@ -31,9 +31,7 @@ class TrackCalls:
         """As `TelemetryService.track_publish_requested`."""
         self._tell(
             calls.TrackPublishRequested(
-                RoomID(checked_text(room_id, "room_id")),
-                RoomName(checked_text(room_name, "room_name")),
-                ParticipantID(checked_text(participant_id, "participant_id")),
+                *_place(room_id, room_name, participant_id),
                 ParticipantIdentity(checked_text(identity, "identity")),
                 copied(TrackInfo, track, "track"),
             )
@@ -51,9 +49,7 @@ class TrackCalls:
         """As `TelemetryService.track_published`."""
         self._tell(
             calls.TrackPublished(
-                RoomID(checked_text(room_id, "room_id")),
-                RoomName(checked_text(room_name, "room_name")),
-                ParticipantID(checked_text(participant_id, "participant_id")),
+                *_place(room_id, room_name, participant_id),
                 ParticipantIdentity(checked_text(identity, "identity")),
                 copied(TrackInfo, track, "track"),
                 checked_flag(should_send_event, "should_send_event"),
@@ -72,9 +68,7 @@ class TrackCalls:
         """As `TelemetryService.track_unpublished`."""
         self._tell(
             calls.TrackUnpublished(
-                RoomID(checked_text(room_id, "room_id")),
-                RoomName(checked_text(room_name, "room_name")),
-                ParticipantID(checked_text(participant_id, "participant_id")),
+                *_place(room_id, room_name, participant_id),
                 ParticipantIdentity(checked_text(identity, "identity")),
                 copied(TrackInfo, track, "track"),
                 checked_flag(should_send_event, "should_send_event"),
@@ -87,9 +81,7 @@ class TrackCalls:
         """As `TelemetryService.track_subscribe_requested`."""
         self._tell(
             calls.TrackSubscribeRequested(
-                RoomID(checked_text(room_id, "room_id")),
-                RoomName(checked_text(room_name, "room_name")),
-                ParticipantID(checked_text(participant_id, "participant_id")),
+                *_place(room_id, room_name, participant_id),
                 copied_or_none(TrackInfo, track, "track"),
             )
         )
@@ -106,9 +98,7 @@ class TrackCalls:
         """As `TelemetryService.track_subscribed`."""
         self._tell(
             calls.TrackSubscribed(
-                RoomID(checked_text(room_id, "room_id")),
-                RoomName(checked_text(room_name, "room_name")),
-                ParticipantID(checked_text(participant_id, "participant_id")),
+                *_place(room_id, room_name, participant_id),
                 copied(TrackInfo, track, "track"),
                 copied_or_none(ParticipantInfo, publisher, "publisher"),
                 checked_flag(should_send_event, "should_send_event"),
@@ -126,9 +116,7 @@ class TrackCalls:
         """As `TelemetryService.track_unsubscribed`."""
         self._tell(
             calls.TrackUnsubscribed(
-                RoomID(checked_text(room_id, "room_id")),
-                RoomName(checked_text(room_name, "room_name")),
-                ParticipantID(checked_text(participant_id, "participant_id")),
+                *_place(room_id, room_name, participant_id),
                 copied(TrackInfo, track, "track"),
                 checked_flag(should_send_event, "should_send_event"),
             )
@@ -146,9 +134,7 @@ class TrackCalls:
         """As `TelemetryService.track_subscribe_failed`."""
         self._tell(
             calls.TrackSubscribeFailed(
-                RoomID(checked_text(room_id, "room_id")),
-                RoomName(checked_text(room_name, "room_name")),
-                ParticipantID(checked_text(participant_id, "participant_id")),
+                *_place(room_id, room_name, participant_id),
                 TrackID(checked_text(track_id, "track_id")),
                 checked_text(error, "error"),
                 checked_flag(is_user_error, "is_user_error"),
@@ -161,9 +147,7 @@ class TrackCalls:
         """As `TelemetryService.track_muted`."""
         self._tell(
             calls.TrackMuted(
-                RoomID(checked_text(room_id, "room_id")),
-                RoomName(checked_text(room_name, "room_name")),
-                ParticipantID(checked_text(participant_id, "participant_id")),
+                *_place(room_id, room_name, participant_id),
                 copied_or_none(TrackInfo, track, "track"),
             )
         )
@@ -174,9 +158,7 @@ class TrackCalls:
         """As `TelemetryService.track_unmuted`."""
         self._tell(
             calls.TrackUnmuted(
-                RoomID(checked_text(room_id, "room_id")),
-                RoomName(checked_text(room_name, "room_name")),
-                ParticipantID(checked_text(participant_id, "participant_id")),
+                *_place(room_id, room_name, participant_id),
                 copied_or_none(TrackInfo, track, "track"),
             )
         )
@@ -187,9 +169,7 @@ class TrackCalls:
         """As `TelemetryService.track_published_update`."""
         self._tell(
             calls.TrackPublishedUpdate(
-                RoomID(checked_text(room_id, "room_id")),
-                RoomName(checked_text(room_name, "room_name")),
-                ParticipantID(checked_text(participant_id, "participant_id")),
+                *_place(room_id, room_name, participant_id),
                 copied_or_none(TrackInfo, track, "track"),
             )
         )
@@ -206,9 +186,7 @@ class TrackCalls:
         """As `TelemetryService.track_max_subscribed_video_quality`."""
         self._tell(
             calls.TrackMaxSubscribedVideoQuality(
-                RoomID(checked_text(room_id, "room_id")),
-                RoomName(checked_text(room_name, "room_name")),
-                ParticipantID(checked_text(participant_id, "participant_id")),
+                *_place(room_id, room_name, participant_id),
                 copied_or_none(TrackInfo, track, "track"),
                 checked_text(mime, "mime"),
                 enum_number(VideoQuality, max_quality, "max_quality"),
@@ -228,9 +206,7 @@ class TrackCalls:
         """As `TelemetryService.track_publish_rtp_stats`."""
         self._tell(
             calls.TrackPublishRTPStats(
-                RoomID(checked_text(room_id, "room_id")),
-                RoomName(checked_text(room_name, "room_name")),
-                ParticipantID(checked_text(participant_id, "participant_id")),
+                *_place(room_id, room_name, participant_id),
                 TrackID(checked_text(track_id, "track_id")),
                 checked_text(mime_type, "mime_type"),
                 checked_number(layer, "layer"),
@@ -250,11 +226,20 @@ class TrackCalls:
         """As `TelemetryService.track_subscribe_rtp_stats`."""
         self._tell(
             calls.TrackSubscribeRTPStats(
-                RoomID(checked_text(room_id, "room_id")),
-                RoomName(checked_text(room_name, "room_name")),
-                ParticipantID(checked_text(participant_id, "participant_id")),
+                *_place(room_id, room_name, participant_id),
                 TrackID(checked_text(track_id, "track_id")),
                 checked_text(mime_type, "mime_type"),
                 copied_or_none(RTPStats, stats, "stats"),
             )
         )
+
+
+def _place(
+    room_id: object, room_name: object, participant_id: object
+) -> tuple[RoomID, RoomName, ParticipantID]:
+    """Whose track it is, checked."""
+    return (
+        RoomID(checked_text(room_id, "room_id")),
+        RoomName(checked_text(room_name, "room_name")),
+        ParticipantID(checked_text(participant_id, "participant_id")),
+    )
