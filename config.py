@@ -9,6 +9,11 @@ from typing import Final
 
 from .errors import ConfigError
 
+NODE_ID: Final = "greenroom"
+FLUSH_INTERVAL_SECONDS: Final = 30.0  # telemetryservice.go, telemetryStatsUpdateInterval
+CLOSE_WAIT_SECONDS: Final = 180.0  # telemetryservice.go, workerCleanupWait
+CAPACITY: Final = 262_144  # several seconds of a full machine's statistics, some 70 MB
+
 
 def _check_number(name: str, value: object, *, least: float, above: bool = False) -> None:
     """Refuse what is not a finite number of at least (or above) that; bools and NaN too."""
@@ -187,13 +192,13 @@ class Settings:
         webhook: Where webhooks go.
     """
 
-    node_id: str = "greenroom"
+    node_id: str = NODE_ID
     shard: int = 0
     flush_interval_seconds: float | None = (
         30.0  # telemetryservice.go, telemetryStatsUpdateInterval
     )
-    close_wait_seconds: float = 180.0  # telemetryservice.go, workerCleanupWait
-    capacity: int = 262_144  # several seconds of a full machine's statistics, some 70 MB
+    close_wait_seconds: float = CLOSE_WAIT_SECONDS
+    capacity: int = CAPACITY
     webhook: WebhookSettings = field(default_factory=WebhookSettings)
 
     def __post_init__(self) -> None:

@@ -18,7 +18,14 @@ from .adapters.analytics import AnalyticsThread, NullAnalyticsService
 from .adapters.exposition import MetricsServer
 from .adapters.http import HttpPoster
 from .adapters.reporter import LoggingReporter
-from .config import Settings, WebhookSettings
+from .config import (
+    CAPACITY,
+    CLOSE_WAIT_SECONDS,
+    FLUSH_INTERVAL_SECONDS,
+    NODE_ID,
+    Settings,
+    WebhookSettings,
+)
 from .core.metrics import Metrics
 from .core.ports import AnalyticsService, Clock, Ports
 from .core.url import check_url
@@ -262,10 +269,10 @@ def start(
     webhook: WebhookSettings | None = None,
     analytics: AnalyticsService | None = None,
     metrics_port: int | None = None,
-    node_id: str = "greenroom",
-    flush_interval_seconds: float | None = 30.0,
-    close_wait_seconds: float = 180.0,
-    capacity: int = 262_144,
+    node_id: str = NODE_ID,
+    flush_interval_seconds: float | None = FLUSH_INTERVAL_SECONDS,
+    close_wait_seconds: float = CLOSE_WAIT_SECONDS,
+    capacity: int = CAPACITY,
     clock: Clock | None = None,
     children: ChildClasses | None = None,
 ) -> Telemetry:

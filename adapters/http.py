@@ -161,7 +161,7 @@ class HttpPoster:
         """
         with self._changed:
             self._closed = True
-            in_time = self._changed.wait_for(lambda: not self._held, timeout_seconds)
+            in_time = self.wait_idle(timeout_seconds)
             thread, loop = self._thread, self._loop
         if thread is not None and loop is not None:
             with suppress(RuntimeError):  # the loop has ended already

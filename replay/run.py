@@ -210,7 +210,6 @@ class _Replay:
         if options.receiver and not urls and not secret:
             key, secret = key or RECEIVER_KEY, secrets.token_urlsafe(32)
         keys = {key: secret} if key and secret else {}
-        WebhookSettings(urls=urls, api_key=key, keys=keys, policy=options.policy)  # may raise
         if options.receiver:
             receiver = Receiver(keys, clock, on_received=self._on_received)
             stack.callback(receiver.close)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias, final
 
+from ..config import CAPACITY
 from ..core.ports import Clock
 from ..messages.calls import TrackStats
 from ..messages.control import Input, Stamped
@@ -93,8 +94,8 @@ class Door:
         self,
         clock: Clock,
         *,
-        stats_capacity: int = 262_144,
-        hard_capacity: int = 524_288,
+        stats_capacity: int = CAPACITY,
+        hard_capacity: int = 2 * CAPACITY,
         on_drop: OnDrop,
     ) -> None:
         self._now_ns = clock.now_ns
