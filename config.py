@@ -194,9 +194,7 @@ class Settings:
 
     node_id: str = NODE_ID
     shard: int = 0
-    flush_interval_seconds: float | None = (
-        30.0  # telemetryservice.go, telemetryStatsUpdateInterval
-    )
+    flush_interval_seconds: float | None = FLUSH_INTERVAL_SECONDS
     close_wait_seconds: float = CLOSE_WAIT_SECONDS
     capacity: int = CAPACITY
     webhook: WebhookSettings = field(default_factory=WebhookSettings)
