@@ -8,7 +8,7 @@ from typing import Protocol
 
 from livekit.protocol.analytics import AnalyticsEvent, AnalyticsNodeRooms, AnalyticsStat
 
-from ..messages.control import Input, InputFailed
+from ..messages.control import DeadLetter, Input, InputFailed
 from .attempt import Attempt
 from .metrics import Metrics
 
@@ -69,6 +69,13 @@ class Reporter(Protocol):
 
     def input_failed(self, failure: InputFailed) -> None:
         """An actor dropped an input that it could not digest."""
+
+
+class DeadLetterBox(Protocol):
+    """Keeps the inputs that killed an actor, for people to look at."""
+
+    def add(self, letter: DeadLetter) -> None:
+        """Keep it; returns at once. A full box drops its oldest letter, and counts that."""
 
 
 @dataclass(frozen=True, slots=True)

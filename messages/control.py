@@ -58,3 +58,21 @@ class InputFailed:
     position: int
     error: str
     traceback: str
+
+
+@message
+class DeadLetter:
+    """An input that an actor could not digest: kept for people to look at, and to replay.
+
+    `body` is the input's wire form (`messages.codec`), empty if it has none. `key` says whose it
+    was ("RM_1/PA_2" for a StatsWorker), empty if the actor is the only one of its kind.
+    """
+
+    actor: str
+    key: str
+    message: str  # the type's name
+    position: int  # 0: it did not come through the door
+    at_ns: int  # of that input (Unix ns)
+    error: str
+    traceback: str
+    body: bytes
