@@ -1,0 +1,310 @@
+"""`SmallSystem`: the actors on any Thespian base, with fakes around and stamps by hand.
+
+    small = SmallSystem(ActorSystem("simpleSystemBase", transientUnique=True))
+    small.enter(joined(), track_stats(packets=5), calls.FlushStats())
+    small.eventually(small.packets, {ALICE: 5})
+
+The actors may live in processes of their own, where live ports cannot be sent: `fake_ports()`
+makes some that travel as the name of their factory, so each process has fakes of its own. Nobody
+can look into another process either: the actors here answer a `Look` with what their fakes
+recorded. What enters a fake door is stamped and told by the SmallSystem, as by the real door.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Final, Protocol, TypeVar
+
+from google.protobuf.json_format import Parse
+from livekit.protocol.analytics import AnalyticsEvent, AnalyticsStat
+from livekit.protocol.webhook import WebhookEvent
+
+from ..actors import notifier, recorder, stats_worker, supervisor, timer
+from ..actors._base import ActorAddress, GreenroomActor, told
+from ..config import Settings, WebhookSettings
+from ..core.attempt import Attempt
+from ..core.metrics import Metrics
+from ..core.ports import Ports
+from ..core.series import flatten
+from ..messages.control import AskWorkers, Input, Stamped, Workers
+from ..messages.stats import TrackStat
+from .fakes import FakeDoor, FakePoster, RecordingAnalytics, RecordingReporter
+
+ASK_SECONDS: Final = 10.0
+ROUNDS: Final = 5  # of looking, at least: more than hops from a call to the last port
+UNLUCKY: Final = 13
+SETTINGS: Final = Settings(
+    node_id="ND_9",
+    shard=2,
+    flush_interval_seconds=None,
+    webhook=WebhookSettings(urls=("http://a.example/",), api_key="key", keys={"key": "s" * 32}),
+)
+
+T = TypeVar("T")
+
+
+class System(Protocol):
+    """What a SmallSystem needs of Thespian's ActorSystem, or of what stands for one elsewhere."""
+
+    def createActor(self, actorClass: Any) -> ActorAddress:  # noqa: N802, N803  # Thespian's names
+        """Start an actor."""
+
+    def tell(self, actorAddr: ActorAddress, msg: object) -> None:  # noqa: N803
+        """Send a message."""
+
+    def ask(self, actorAddr: ActorAddress, msg: object, timeout: float) -> object:  # noqa: N803
+        """Send a message and return the next that comes, from whomever, or None."""
+
+    def listen(self, timeout: float) -> object:
+        """The next message that comes, or None."""
+
+
+class FakePorts(Ports):
+    """Ports made of fakes; in one process the objects themselves, in another new ones."""
+
+    def __reduce__(self) -> tuple[Callable[[], FakePorts], tuple[()]]:
+        """Pickled as the name of the factory."""
+        return fake_ports, ()
+
+
+def fake_ports() -> FakePorts:
+    """Fakes that have recorded nothing yet."""
+    door = FakeDoor()
+    return FakePorts(door, Metrics(), RecordingAnalytics(), FakePoster(door), RecordingReporter())
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What did your ports record? Answered with `Seen`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one actor's ports recorded so far; what entered the door is given out once."""
+
+    children: dict[str, ActorAddress]  # the last of each class
+    entered: tuple[tuple[Any, Input], ...]
+    batches: tuple[tuple[AnalyticsStat, ...], ...]
+    events: tuple[AnalyticsEvent, ...]
+    attempts: tuple[Attempt, ...]
+    failures: tuple[tuple[str, str], ...]  # of which actor, at which message
+    series: dict[str, float]
+
+
+class _Watcher:
+    """What an actor here does before and beside the real one's work."""
+
+    def __init__(self) -> None:
+        self.ports: Any = None
+        self.asking: list[ActorAddress] = []  # a Look may overtake the configuration
+        self.children: dict[str, ActorAddress] = {}
+
+    def answers(self, actor: GreenroomActor, message: object, sender: ActorAddress) -> bool:
+        """Whether the message was a `Look`; remembers the ports of any other."""
+        is_look = isinstance(message, Look)
+        if is_look:
+            self.asking.append(sender)
+        else:
+            self.ports = getattr(message, "ports", self.ports)
+        while self.asking and self.ports is not None:
+            actor.send(self.asking.pop(0), self._seen())
+        return is_look
+
+    def _seen(self) -> Seen:
+        door, analytics = self.ports.door, self.ports.analytics
+        entered = tuple(door.entered)
+        del door.entered[: len(entered)]
+        return Seen(
+            children=dict(self.children),
+            entered=entered,
+            batches=tuple(analytics.batches),
+            events=tuple(analytics.events),
+            attempts=tuple(self.ports.poster.attempts),
+            failures=tuple((f.actor, f.message) for f in self.ports.reporter.failures),
+            series=flatten(self.ports.metrics.snapshot(), {}),
+        )
+
+
+# Named as the real ones, because the names are labels of metrics.
+
+
+class Supervisor(supervisor.Supervisor):
+    """The real one, that can be looked at and says whom it started."""
+
+    def __init__(self) -> None:
+        self._watcher = _Watcher()
+
+    def receiveMessage(self, message: object, sender: ActorAddress) -> None:  # noqa: N802
+        """Thespian's entry."""
+        if not self._watcher.answers(self, message, sender):
+            super().receiveMessage(message, sender)
+
+    def createActor(self, actorClass: Any, *args: Any, **kwargs: Any) -> ActorAddress:  # noqa: N802, N803
+        """Remember the address."""
+        address = super().createActor(actorClass, *args, **kwargs)
+        self._watcher.children[actorClass.__name__] = address
+        return address
+
+
+class Recorder(recorder.Recorder):
+    """The real one, that can be looked at."""
+
+    def __init__(self) -> None:
+        self._watcher = _Watcher()
+
+    def receiveMessage(self, message: object, sender: ActorAddress) -> None:  # noqa: N802
+        """Thespian's entry."""
+        if not self._watcher.answers(self, message, sender):
+            super().receiveMessage(message, sender)
+
+
+class Notifier(notifier.Notifier):
+    """The real one, that can be looked at."""
+
+    def __init__(self) -> None:
+        self._watcher = _Watcher()
+
+    def receiveMessage(self, message: object, sender: ActorAddress) -> None:  # noqa: N802
+        """Thespian's entry."""
+        if not self._watcher.answers(self, message, sender):
+            super().receiveMessage(message, sender)
+
+
+class FragileWorker(stats_worker.StatsWorker):
+    """A StatsWorker that cannot digest a sample of `UNLUCKY` packets."""
+
+    @told(TrackStat)
+    def on_track_stat(self, sample: TrackStat, sender: ActorAddress) -> None:
+        """Fail, or go on."""
+        if sample.stat.streams[0].primary_packets == UNLUCKY:
+            raise ArithmeticError("an unlucky number")
+        super().on_track_stat(sample, sender)
+
+
+class SmallSystem:
+    """The supervisor with its children on a system, and what leaves them.
+
+    Args:
+        system: Where to start them; whoever made it shuts it down.
+        worker: The class of the StatsWorkers.
+        patience_seconds: For how long `eventually` waits: 0 where an ask runs all actors.
+
+    Attributes:
+        at_ns: The time of the next stamps (Unix ns); move it at will.
+        supervisor: The supervisor's address.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        *,
+        worker: type[GreenroomActor] = stats_worker.StatsWorker,
+        patience_seconds: float = 0.0,
+    ) -> None:
+        self.at_ns = 1_700_000_000_000_000_000
+        self._system = system
+        self._patience_seconds = patience_seconds
+        self._position = 0
+        children = supervisor.ChildClasses(Recorder, Notifier, timer.Timer, worker)
+        self.supervisor = system.createActor(Supervisor)
+        self.tell(supervisor.ConfigureSupervisor(SETTINGS, fake_ports(), children))
+        self._look()
+
+    def enter(self, *bodies: Input) -> tuple[Stamped, ...]:
+        """Stamp each and tell the supervisor; then let in what this makes the actors enter."""
+        stamps = tuple(self._stamp(self.supervisor, body) for body in bodies)
+        for _ in range(ROUNDS):
+            self._look()
+        return stamps
+
+    def tell(self, message: object) -> None:
+        """Tell the supervisor something that has no stamp."""
+        self._system.tell(self.supervisor, message)
+
+    def eventually(self, read: Callable[[], object], expected: object) -> None:
+        """Look until `read()` gives `expected`, and once more: it has to stay so.
+
+        Raises:
+            AssertionError: It never did, or not for long.
+        """
+        deadline = time.monotonic() + self._patience_seconds
+        for number in count(1):
+            found = read()
+            if found == expected:
+                break
+            if number >= ROUNDS and time.monotonic() > deadline:
+                raise AssertionError(f"{found!r} is not {expected!r}")
+        found = read()
+        assert found == expected, f"{found!r} is no longer {expected!r}"
+
+    # ── what left so far ────────────────────────────────────────────────────────────────────
+
+    def packets(self) -> dict[str, int]:
+        """Packets of all statistics that were handed over, by participant."""
+        found: dict[str, int] = {}
+        for batch in self.batches():
+            for stat in batch:
+                packets = sum(stream.primary_packets for stream in stat.streams)
+                found[stat.participant_id] = found.get(stat.participant_id, 0) + packets
+        return found
+
+    def batches(self) -> tuple[tuple[AnalyticsStat, ...], ...]:
+        """Statistics as they were handed over: one worker's of one flush together."""
+        return self._look()["Recorder"].batches
+
+    def events(self, room_id: str | None = None) -> list[AnalyticsEvent]:
+        """Analytics events in the order in which they were handed over; of one room or all."""
+        events = self._look()["Recorder"].events
+        return [each for each in events if room_id is None or each.room.sid == room_id]
+
+    def webhooks(self) -> list[WebhookEvent]:
+        """What was posted, in that order."""
+        attempts = self._look()["Notifier"].attempts
+        return [Parse(attempt.body, WebhookEvent()) for attempt in attempts]
+
+    def series(self) -> dict[str, float]:
+        """Each series of the metrics that is not 0; the supervisor's and the notifier's."""
+        looks = self._look()
+        both = {**looks["Notifier"].series, **looks["Supervisor"].series}
+        return {name: value for name, value in both.items() if value}
+
+    def count(self, name: str) -> float:
+        """The value of one series, by its full name; 0 if there is none."""
+        return self.series().get(name, 0.0)
+
+    def failures(self) -> list[tuple[str, str]]:
+        """Of which actor and at which message, as people are told."""
+        return list(self._look()["Supervisor"].failures)
+
+    def workers(self) -> Workers:
+        """The current workers."""
+        return self._ask(self.supervisor, AskWorkers(), Workers)
+
+    # ── helpers ─────────────────────────────────────────────────────────────────────────────
+
+    def _look(self) -> dict[str, Seen]:
+        """Look at all that have ports, and let in what entered their doors."""
+        seen = {"Supervisor": self._ask(self.supervisor, Look(), Seen)}
+        for name in ("Recorder", "Notifier"):
+            seen[name] = self._ask(seen["Supervisor"].children[name], Look(), Seen)
+        for each in seen.values():
+            for target, body in each.entered:
+                self._stamp(target, body)
+        return seen
+
+    def _stamp(self, target: ActorAddress, body: Input) -> Stamped:
+        self._position += 1
+        stamp = Stamped(self._position, self.at_ns, body)
+        self._system.tell(target, stamp)
+        return stamp
+
+    def _ask(self, target: ActorAddress, question: object, kind: type[T]) -> T:
+        answer = self._system.ask(target, question, ASK_SECONDS)
+        while not isinstance(answer, kind):  # an ask returns whatever comes next
+            if answer is None:
+                raise AssertionError(f"no answer to {question!r} within {ASK_SECONDS} s")
+            answer = self._system.listen(ASK_SECONDS)
+        return answer
