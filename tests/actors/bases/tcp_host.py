@@ -43,6 +43,7 @@ def main() -> None:
     register_protobufs()
     os.setsid = stay_in_group
     pipe: Connection[object, tuple[str, tuple[object, ...]]] = Connection(int(sys.argv[1]))
+    os.register_at_fork(after_in_child=pipe.close)  # else the test does not see this process end
     port = free_port()
     capabilities = {"Admin Port": port, "Convention Address.IPv4": f"127.0.0.1:{port}"}
     system = ActorSystem("multiprocTCPBase", capabilities, NO_LOGS, transientUnique=True)

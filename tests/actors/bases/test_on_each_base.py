@@ -68,13 +68,13 @@ def test_the_samples_of_a_participant_are_one_statistic_when_flushed(
     anywhere.eventually(lambda: [len(batch) for batch in anywhere.batches()], [1])
 
 
-def test_the_statistics_of_two_participants_do_not_mix(anywhere: SmallSystem) -> None:
-    anywhere.enter(joined(ALICE), joined(BOB, 2))
-    anywhere.enter(track_stats(ALICE, 5), track_stats(BOB, 7), track_stats(ALICE, 1))
+def test_the_statistics_of_two_participants_do_not_mix(small: SmallSystem) -> None:
+    small.enter(joined(ALICE), joined(BOB, 2))
+    small.enter(track_stats(ALICE, 5), track_stats(BOB, 7), track_stats(ALICE, 1))
 
-    anywhere.enter(calls.FlushStats())
+    small.enter(calls.FlushStats())
 
-    anywhere.eventually(anywhere.packets, {ALICE: 6, BOB: 7})
+    small.eventually(small.packets, {ALICE: 6, BOB: 7})
 
 
 def test_nothing_leaves_before_a_flush_and_nothing_twice(small: SmallSystem) -> None:
@@ -101,12 +101,12 @@ def test_the_same_participant_in_two_rooms_has_two_workers(small: SmallSystem) -
 
 
 def test_the_statistics_of_someone_unknown_are_counted_and_left_out(
-    anywhere: SmallSystem,
+    small: SmallSystem,
 ) -> None:
-    anywhere.enter(joined(ALICE), track_stats(BOB, 7), track_stats(ALICE, 5), calls.FlushStats())
+    small.enter(joined(ALICE), track_stats(BOB, 7), track_stats(ALICE, 5), calls.FlushStats())
 
-    anywhere.eventually(lambda: anywhere.count(UNKNOWN), 1)
-    anywhere.eventually(anywhere.packets, {ALICE: 5})
+    small.eventually(lambda: small.count(UNKNOWN), 1)
+    small.eventually(small.packets, {ALICE: 5})
 
 
 def test_200_participants_in_10_rooms_each_get_their_own_back(small: SmallSystem) -> None:
