@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from ..core.attempt import Attempt
-from ..core.ports import Door, Reporter
+from ..core.ports import Entrance, Reporter
 from ..core.slots import Slots
 from ..core.times import NS_PER_SECOND
 from ..core.url import post_error
@@ -104,7 +104,7 @@ class HttpPoster:
 
     def __init__(
         self,
-        door: Door,
+        door: Entrance,
         *,
         hold: Callable[[], None],
         release: Callable[[], None],

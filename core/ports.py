@@ -23,7 +23,7 @@ class Clock(Protocol):
         """Time for durations and timers, in ns: never goes back."""
 
 
-class Door(Protocol):
+class Entrance(Protocol):
     """Where inputs enter a shard: each gets a position and a time, once."""
 
     def enter(self, target: object, body: Input) -> bool:
@@ -31,6 +31,16 @@ class Door(Protocol):
 
         Returns:
             False when it was dropped because the door is full (and counted).
+        """
+
+
+class Door(Entrance, Protocol):
+    """The entrance as the actors behind it know it."""
+
+    def take_turn(self, target: object, message: object) -> None:
+        """Have `message` told to the actor at `target` between two inputs.
+
+        For work that is done in parts, so that no input waits for all of it.
         """
 
 

@@ -8,9 +8,9 @@ from ._message import message
 from .calls import Call
 from .ids import Incarnation, WorkerKey
 from .outputs import NotifierInput
-from .stats import FlushDue
+from .stats import FlushTick
 
-Input: TypeAlias = Call | FlushDue | NotifierInput
+Input: TypeAlias = Call | FlushTick | NotifierInput
 
 
 @message

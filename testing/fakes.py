@@ -121,12 +121,14 @@ class FakeDoor:
     Attributes:
         entered: Target and body of every input taken.
         refused: Those of every input not taken.
+        turns: Target and message of every turn that was asked for.
     """
 
     def __init__(self, *, is_full: bool = False) -> None:
         self.is_full = is_full
         self.entered: list[tuple[object, Input]] = []
         self.refused: list[tuple[object, Input]] = []
+        self.turns: list[tuple[object, object]] = []
         self._lock = threading.Lock()
 
     def enter(self, target: object, body: Input) -> bool:
@@ -134,6 +136,10 @@ class FakeDoor:
         with self._lock:
             (self.refused if self.is_full else self.entered).append((target, body))
             return not self.is_full
+
+    def take_turn(self, target: object, message: object) -> None:
+        """Keep it in `turns`."""
+        self.turns.append((target, message))
 
     def take(self) -> list[Input]:
         """The bodies that entered since the last `take()`."""

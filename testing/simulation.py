@@ -59,7 +59,9 @@ class Simulation:
         self.base = InProcessBase(self.clock, schedule=self.schedule)
         self.dropped: Counter[str] = Counter()
         self.door = self.base.door = Door(
-            self.clock, on_drop=lambda reason, body: self.dropped.update([reason])
+            self.clock,
+            inputs_per_turn=self.random.randrange(3),
+            on_drop=lambda reason, body: self.dropped.update([reason]),
         )
         self.metrics = Metrics()
         self.analytics = RecordingAnalytics()
@@ -67,8 +69,9 @@ class Simulation:
         self.reporter = RecordingReporter()
         self.supervisor = self.base.newPrimaryActor(Supervisor)
         webhook = WebhookSettings(urls=URLS, api_key="key", keys={"key": "s" * 32})
+        settings = Settings(webhook=webhook, flush_slice=self.random.randint(1, 3))
         ports = Ports(self.door, self.metrics, self.analytics, self.poster, self.reporter)
-        self.base.tell(self.supervisor, ConfigureSupervisor(Settings(webhook=webhook), ports))
+        self.base.tell(self.supervisor, ConfigureSupervisor(settings, ports))
         self.host = SimulatedHost(self.random)
         self.posted: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
 

@@ -17,7 +17,7 @@ from greenroom.config import Settings
 from greenroom.messages.calls import FlushStats, RoomEnded
 from greenroom.messages.control import InputFailed, Stamped
 from greenroom.messages.outputs import RetryDue, SweepDue
-from greenroom.messages.stats import Close, Flush, FlushDue
+from greenroom.messages.stats import Close, Flush, FlushTick
 from greenroom.testing.harness import ActorHarness, Sent
 
 AT_NS: Final = 1_700_000_000_000_000_000
@@ -41,9 +41,9 @@ class Parrot(GreenroomActor):
             raise ValueError("before 1970")
         self.send(sender, said)
 
-    @stamped(FlushDue, RetryDue)
-    def on_due(self, due: FlushDue, stamp: Stamped) -> None:
-        if due == FlushDue(13):
+    @stamped(FlushTick, RetryDue)
+    def on_due(self, due: FlushTick, stamp: Stamped) -> None:
+        if due == FlushTick(13):
             raise LookupError("unlucky")
         self.send(self.parent, stamp)
 
@@ -80,15 +80,15 @@ def test_a_message_goes_to_its_handler_with_its_sender() -> None:
 def test_an_input_goes_to_the_handler_of_its_body_with_its_stamp() -> None:
     parrot = started()
 
-    sent = parrot.enter(FlushDue(1))
+    sent = parrot.enter(FlushTick(1))
 
-    assert sent == [Sent(parrot.parent, Stamped(1, AT_NS, FlushDue(1)))]
+    assert sent == [Sent(parrot.parent, Stamped(1, AT_NS, FlushTick(1)))]
 
 
 def test_an_input_without_a_stamp_is_not_taken_for_an_input() -> None:
     parrot = started()
 
-    ((_, failure),) = parrot.tell(FlushDue(1))
+    ((_, failure),) = parrot.tell(FlushTick(1))
 
     assert isinstance(failure, InputFailed)
     assert "UnknownMessageError" in failure.error
@@ -116,13 +116,13 @@ def test_what_comes_before_the_first_message_is_kept_and_handled_in_its_order() 
     early, late = parrot.address_of("early"), parrot.address_of("late")
 
     assert parrot.tell(Flush(1, 7), early) == []
-    assert parrot.enter(FlushDue(1)) == []
+    assert parrot.enter(FlushTick(1)) == []
     assert parrot.tell(Close(8), late) == []
     sent = parrot.tell(Configure(Settings(), parrot.ports))
 
     assert sent == [
         Sent(early, Flush(1, 7)),
-        Sent(parrot.parent, Stamped(1, AT_NS, FlushDue(1))),
+        Sent(parrot.parent, Stamped(1, AT_NS, FlushTick(1))),
         Sent(late, Close(8)),
     ]
 
@@ -180,12 +180,12 @@ def test_a_handlers_failure_stays_inside_and_is_reported_to_the_parent() -> None
 
 def test_the_failure_of_an_input_says_which_one_it_was() -> None:
     parrot = started()
-    parrot.enter(FlushDue(1))
+    parrot.enter(FlushTick(1))
 
-    ((_, failure),) = parrot.enter(FlushDue(13))
+    ((_, failure),) = parrot.enter(FlushTick(13))
 
     assert isinstance(failure, InputFailed)
-    assert (failure.message, failure.position) == ("FlushDue", 2)
+    assert (failure.message, failure.position) == ("FlushTick", 2)
 
 
 def test_only_the_input_that_failed_is_lost() -> None:
@@ -201,7 +201,7 @@ def test_only_the_input_that_failed_is_lost() -> None:
 def test_a_lookup_that_fails_in_a_handler_is_not_taken_for_an_unknown_message() -> None:
     parrot = started()
 
-    ((_, failure),) = parrot.enter(FlushDue(13))
+    ((_, failure),) = parrot.enter(FlushTick(13))
 
     assert isinstance(failure, InputFailed)
     assert failure.error == "LookupError('unlucky')"
@@ -240,11 +240,11 @@ def test_thespians_own_messages_are_no_unknown_messages() -> None:
 
 def test_a_wakeup_goes_through_the_door_and_comes_back_stamped() -> None:
     parrot = started()
-    parrot.actor.wake_after(2.5, FlushDue(1))
+    parrot.actor.wake_after(2.5, FlushTick(1))
 
     assert parrot.advance(2.4) == []
     assert parrot.advance(0.1) == [
-        Sent(parrot.parent, Stamped(1, AT_NS + 2_500_000_000, FlushDue(1)))
+        Sent(parrot.parent, Stamped(1, AT_NS + 2_500_000_000, FlushTick(1)))
     ]
 
 
@@ -252,15 +252,15 @@ def test_a_wakeup_that_cannot_pass_the_door_is_not_handled() -> None:
     parrot = started()
     parrot.door.is_full = True
 
-    assert parrot.tell(WakeupMessage(1.0, FlushDue(1)), parrot.address) == []
-    assert parrot.door.refused == [(parrot.address, FlushDue(1))]
+    assert parrot.tell(WakeupMessage(1.0, FlushTick(1)), parrot.address) == []
+    assert parrot.door.refused == [(parrot.address, FlushTick(1))]
 
 
 def test_a_wait_that_is_already_over_ends_at_once() -> None:
     parrot = started()
-    parrot.actor.wake_after(-3.0, FlushDue(1))
+    parrot.actor.wake_after(-3.0, FlushTick(1))
 
-    assert parrot.advance(0) == [Sent(parrot.parent, Stamped(1, AT_NS, FlushDue(1)))]
+    assert parrot.advance(0) == [Sent(parrot.parent, Stamped(1, AT_NS, FlushTick(1)))]
 
 
 def test_an_actor_ends_itself_after_the_messages_that_it_has() -> None:

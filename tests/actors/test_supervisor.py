@@ -24,8 +24,6 @@ from greenroom.messages.ids import (
 )
 from greenroom.messages.stats import (
     Close,
-    Flush,
-    FlushTick,
     Retire,
     SampleSkipped,
     TrackStat,
@@ -149,29 +147,6 @@ def test_a_sample_that_its_worker_left_out_is_counted() -> None:
     assert supervisor.counted()[dropped("invalid_stat")] == 1
 
 
-def test_a_tick_reaches_every_worker_newest_first() -> None:
-    supervisor = started()
-    supervisor.enter(joined())
-    supervisor.enter(joined(BOB))
-
-    sent = supervisor.tell(FlushTick(7, AT_NS + 5))
-
-    assert sent == [
-        Sent(worker(supervisor, 1), Flush(1, AT_NS + 5)),
-        Sent(worker(supervisor, 0), Flush(1, AT_NS + 5)),
-    ]
-
-
-def test_a_flush_that_was_asked_for_happens_at_the_time_of_the_call() -> None:
-    supervisor = started()
-    supervisor.enter(joined())
-
-    assert supervisor.enter(calls.FlushStats()) == [Sent(worker(supervisor), Flush(1, AT_NS))]
-    assert supervisor.tell(FlushTick(1, AT_NS + 5)) == [
-        Sent(worker(supervisor), Flush(2, AT_NS + 5))
-    ]
-
-
 # ── the life of a worker ────────────────────────────────────────────────────────────────────
 
 
@@ -192,7 +167,7 @@ def test_a_closed_worker_still_gets_samples_and_flushes() -> None:
     supervisor.enter(left())
 
     assert supervisor.enter(track_stats())[0].target is worker(supervisor)
-    assert supervisor.tell(FlushTick(1, AT_NS))[0].target is worker(supervisor)
+    assert supervisor.enter(calls.FlushStats())[0].target is worker(supervisor)
 
 
 def test_a_worker_that_was_closed_for_long_is_told_to_hand_over_and_forgotten() -> None:
@@ -206,7 +181,7 @@ def test_a_worker_that_was_closed_for_long_is_told_to_hand_over_and_forgotten() 
 
     assert sent == [Sent(worker(supervisor), Retire(AT_NS + 9))]
     assert workers(supervisor) == Workers((), 0)
-    assert supervisor.tell(FlushTick(1, AT_NS)) == []
+    assert supervisor.enter(calls.FlushStats()) == []
 
 
 def test_a_worker_that_reports_twice_is_retired_once() -> None:
