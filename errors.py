@@ -9,6 +9,7 @@ GreenroomError
 ├─ UnsendableError                      a webhook cannot be signed as it was asked for
 ├─ RecordingError (also ValueError)     a recording or vector file is wrong; says file:line
 └─ LifecycleError
+   ├─ RestartBudgetError                an actor failed more often than its child spec bears
    ├─ SystemClosedError                 used after close()
    └─ SystemBrokenError                 the dispatch thread died; __cause__ says why
 """
@@ -84,6 +85,10 @@ class RecordingError(GreenroomError, ValueError):
 
 class LifecycleError(GreenroomError):
     """A call came at a time when it cannot be served."""
+
+
+class RestartBudgetError(LifecycleError):
+    """An actor failed more often than its child spec bears."""
 
 
 class SystemClosedError(LifecycleError):

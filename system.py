@@ -13,8 +13,10 @@ from typing import Final, Self, TypeVar
 
 from thespian.actors import ActorSystem
 
+from .actors.guardian import ConfigureGuardian, Guardian
 from .actors.supervisor import ChildClasses, ConfigureSupervisor, Supervisor
 from .adapters.analytics import AnalyticsThread, NullAnalyticsService
+from .adapters.dead_letters import MemoryDeadLetters
 from .adapters.exposition import MetricsServer
 from .adapters.http import HttpPoster
 from .adapters.reporter import LoggingReporter
@@ -111,9 +113,13 @@ class Telemetry(TelemetryCalls):
         self._poster = HttpPoster(self._door, hold=hold, release=release, reporter=self._reporter)
         self._system = ActorSystem(self._base, transientUnique=True)
         self._supervisor = self._system.createActor(Supervisor)
-        ports = Ports(self._door, self.metrics, self._analytics, self._poster, self._reporter)
+        self.dead_letters = MemoryDeadLetters(self.metrics)
+        self._given_up = ""
+        around = (self._analytics, self._poster, self._reporter, self.dead_letters, self)
+        ports = Ports(self._door, self.metrics, *around)
         configure = ConfigureSupervisor(settings, ports, children or ChildClasses())
-        self._system.tell(self._supervisor, configure)
+        guardian = self._system.createActor(Guardian)
+        self._system.tell(guardian, ConfigureGuardian(self._supervisor, configure))
         self._closing = threading.Lock()
         self._closed = False
         self._handed_over = False
@@ -243,6 +249,26 @@ class Telemetry(TelemetryCalls):
             raise SystemClosedError(CLOSED)
         self._door.enter(self._supervisor, call)
 
+    def replay_dead_letter(self, number: int) -> bool:
+        """Take a letter out of `dead_letters` and let its input enter once more, as a new one.
+
+        Returns:
+            False when there is no such letter, or it is not a call: it stays in the box.
+
+        Raises:
+            SystemClosedError: It was closed before.
+            SystemBrokenError: The supervisor was given up.
+        """
+        self._check_open()
+        call = self.dead_letters.take_call(number)
+        return call is not None and self._door.enter(self._supervisor, call)
+
+    def shard_given_up(self, reason: str) -> None:
+        """The supervisor failed too often: whoever waits is told so, what comes is dropped."""
+        self._given_up = reason
+        self._reporter.shard_given_up(reason)
+        self._door.close("broken")
+
     def _refuse_analytics(self) -> None:
         if self._analytics.is_current_thread():
             raise LifecycleError("an AnalyticsService cannot wait for the telemetry that calls it")
@@ -250,6 +276,8 @@ class Telemetry(TelemetryCalls):
     def _check_open(self) -> None:
         if self._closed:
             raise SystemClosedError(CLOSED)
+        if self._given_up:
+            raise SystemBrokenError(self._given_up)
 
     def _ask(self, question: object, answer: type[A]) -> A:
         self._check_open()

@@ -19,12 +19,21 @@ from livekit.protocol.analytics import AnalyticsStat
 from ..config import Settings
 from ..core import analytics_events, webhook_events
 from ..core.ports import Ports
+from ..core.restarts import PERMANENT_CHILD, WORKER_CHILD, ChildSpec
 from ..core.roster import Entry, Opened, Roster
 from ..core.rounds import FlushRounds
 from ..core.times import to_ns
 from ..messages import calls
-from ..messages.control import AskWorkers, InputFailed, Stamped, Workers
-from ..messages.ids import GuardID, ParticipantID, ParticipantIdentity, RoomID, RoomName, WorkerKey
+from ..messages.control import AskWorkers, Restart, RestartDue, Stamped, Workers
+from ..messages.ids import (
+    GuardID,
+    Incarnation,
+    ParticipantID,
+    ParticipantIdentity,
+    RoomID,
+    RoomName,
+    WorkerKey,
+)
 from ..messages.stats import (
     Close,
     FlushSlice,
@@ -36,11 +45,12 @@ from ..messages.stats import (
     WorkerClosed,
     WorkerSpec,
 )
-from ._base import ActorAddress, Configure, GreenroomActor, stamped, told
+from ._base import ActorAddress, ActorExitRequest, Configure, GreenroomActor, stamped, told
 from .announcer import Announcer
 from .notifier import Notifier
 from .recorder import Recorder
 from .stats_worker import ConfigureWorker, StatsWorker
+from .supervising import SupervisingActor
 from .timer import Timer
 
 
@@ -66,7 +76,7 @@ class ConfigureSupervisor:
 ParticipantCall = calls.ParticipantJoined | calls.ParticipantActive | calls.ParticipantResumed
 
 
-class Supervisor(Announcer):
+class Supervisor(Announcer, SupervisingActor):
     """The owner of the roster."""
 
     @classmethod
@@ -84,12 +94,15 @@ class Supervisor(Announcer):
         self.rounds = FlushRounds(self.roster)
         self._slice = configure.settings.flush_slice
         self._ticks = 0
+        self.dead_letters = configure.ports.dead_letters
+        self._budgets = {}
+        self._permanent: dict[str, ActorAddress] = {}
         self._children = configure.children
         self._close_wait_ns = to_ns(configure.settings.close_wait_seconds)
         told_all = Configure(configure.settings, configure.ports)
-        self.recorder = self._start(configure.children.recorder, told_all)
-        self.notifier = self._start(configure.children.notifier, told_all)
-        self.timer = self._start(configure.children.timer, told_all)
+        self.recorder = self._start_permanent(configure.children.recorder, told_all)
+        self.notifier = self._start_permanent(configure.children.notifier, told_all)
+        self.timer = self._start_permanent(configure.children.timer, told_all)
 
     # ── statistics ──────────────────────────────────────────────────────────────────────────
 
@@ -195,15 +208,35 @@ class Supervisor(Announcer):
         retained = self.roster.statistics().retained
         self.send(sender, Workers(self.roster.status(), retained))
 
-    @told(InputFailed)
-    def on_input_failed(self, failure: InputFailed, sender: ActorAddress) -> None:
-        """A child dropped an input."""
-        self.report_failure(failure)
+    def find_child(self, actor: str, incarnation: int) -> tuple[ActorAddress, ChildSpec] | None:
+        """A worker by its incarnation, the others by their class."""
+        if incarnation:
+            entry = self.roster.keeper_of(Incarnation(incarnation))
+            return None if entry is None else (entry.address, WORKER_CHILD)
+        address = self._permanent.get(actor)
+        return None if address is None else (address, PERMANENT_CHILD)
 
-    def report_failure(self, failure: InputFailed) -> None:
-        """Count it and tell people; nobody stands above the supervisor here."""
-        self.metrics.failed(failure.actor)
-        self.reporter.input_failed(failure)
+    def give_up(self, due: RestartDue, address: ActorAddress) -> None:
+        """A worker ends, and hands over what it can; without any of the others nothing works.
+
+        Raises:
+            RestartBudgetError: It is one of the others.
+        """
+        if not due.incarnation:
+            super().give_up(due, address)
+        entry = self.roster.retire(Incarnation(due.incarnation))
+        if entry is not None:
+            self.metrics.dropped("worker_given_up")
+            if not entry.closed:
+                self.metrics.participant_closed()
+            self.send(address, ActorExitRequest())
+
+    def on_restart(self) -> None:
+        """The children that stand still because of this failure get a new chance."""
+        if self._budgets:
+            self._budgets.clear()
+            for address in self._permanent.values():
+                self.send(address, Restart())
 
     # ── helpers ─────────────────────────────────────────────────────────────────────────────
 
@@ -212,12 +245,22 @@ class Supervisor(Announcer):
         self.send(address, first_message)
         return address
 
+    def _start_permanent(
+        self, child_class: type[GreenroomActor], configure: Configure
+    ) -> ActorAddress:
+        address = self._permanent[child_class.__name__] = self._start(child_class, configure)
+        return address
+
     def _open(self, call: ParticipantCall, guard: GuardID | None) -> Opened[ActorAddress]:
         """The open worker of the call's participant, started if need be."""
         key = WorkerKey(RoomID(call.room.sid), ParticipantID(call.participant.sid))
         opened = self.roster.open(key, guard)
         if opened.is_new:
-            self._start_worker(opened.entry, call)
+            try:
+                self._start_worker(opened.entry, call)
+            except BaseException:
+                self.roster.retire(opened.entry.incarnation)  # it has no worker
+                raise
         return opened
 
     def _start_worker(self, entry: Entry[ActorAddress], call: ParticipantCall) -> None:

@@ -22,7 +22,7 @@ from ..core.slots import Slots
 from ..core.times import NS_PER_SECOND
 from ..core.url import post_error
 from ..errors import TransportError
-from ..messages.control import InputFailed
+from ..messages.control import ChildFailed
 from ..messages.outputs import AttemptEnded
 from .exchange import Answer, Exchange
 
@@ -249,7 +249,7 @@ class HttpPoster:
 
     def _report(self, error: Exception) -> None:
         self._reporter.input_failed(
-            InputFailed(
+            ChildFailed(
                 actor=type(self).__name__,
                 message=Attempt.__name__,
                 position=0,

@@ -8,7 +8,7 @@ from typing import Final
 
 from ..core.ports import Clock
 from ..core.times import to_ns
-from ..messages.control import InputFailed
+from ..messages.control import ChildFailed
 
 log: Final = logging.getLogger("greenroom")
 
@@ -28,7 +28,7 @@ class LoggingReporter:
         self._left_out: dict[str, int] = {}
         self._lock = threading.Lock()
 
-    def input_failed(self, failure: InputFailed) -> None:
+    def input_failed(self, failure: ChildFailed) -> None:
         """An actor dropped an input; the line has the traceback, never the input itself."""
         self._log(
             f"{failure.actor}/{failure.message}",
@@ -52,6 +52,10 @@ class LoggingReporter:
     def dropped(self, reason: str, what: str) -> None:
         """Something was lost for want of room."""
         self._log(f"dropped/{reason}", "dropped a %s: %s", what, reason)
+
+    def shard_given_up(self, reason: str) -> None:
+        """Nothing is processed any more: always a line of its own."""
+        log.critical("greenroom stands still: %s; restart the process", reason)
 
     def lost_at_close(self, count: int) -> None:
         """What could not be handed over before the end: always a line of its own."""

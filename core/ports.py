@@ -8,7 +8,7 @@ from typing import Protocol
 
 from livekit.protocol.analytics import AnalyticsEvent, AnalyticsNodeRooms, AnalyticsStat
 
-from ..messages.control import DeadLetter, Input, InputFailed
+from ..messages.control import ChildFailed, DeadLetter, Input
 from .attempt import Attempt
 from .metrics import Metrics
 
@@ -77,7 +77,7 @@ class Poster(Protocol):
 class Reporter(Protocol):
     """Tells people what went wrong."""
 
-    def input_failed(self, failure: InputFailed) -> None:
+    def input_failed(self, failure: ChildFailed) -> None:
         """An actor dropped an input that it could not digest."""
 
 
@@ -86,6 +86,13 @@ class DeadLetterBox(Protocol):
 
     def add(self, letter: DeadLetter) -> None:
         """Keep it; returns at once. A full box drops its oldest letter, and counts that."""
+
+
+class Host(Protocol):
+    """Whoever started the shard."""
+
+    def shard_given_up(self, reason: str) -> None:
+        """The supervisor cannot be restarted any more: nothing is processed from here on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +104,5 @@ class Ports:
     analytics: AnalyticsService
     poster: Poster
     reporter: Reporter
+    dead_letters: DeadLetterBox
+    host: Host

@@ -146,6 +146,10 @@ class Roster(Generic[A]):
         """Every worker kept, in the order in which a flush visits them."""
         return list(reversed(self._entries.values()))
 
+    def keeper_of(self, incarnation: Incarnation) -> Entry[A] | None:
+        """The worker of this incarnation; None: it is retired."""
+        return self._entries.get(incarnation)
+
     def keeps(self, entry: Entry[A]) -> bool:
         """Whether this worker is not retired yet."""
         return entry.incarnation in self._entries

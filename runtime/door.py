@@ -11,7 +11,7 @@ from typing import Final, TypeAlias, final
 from ..config import CAPACITY
 from ..core.ports import Clock
 from ..messages.calls import TrackStats
-from ..messages.control import Input, Stamped
+from ..messages.control import Input, RestartDue, Stamped
 from ..messages.outputs import AttemptEnded, RetryDue, SweepDue
 from ..messages.stats import FlushTick
 from .waker import Waker
@@ -23,7 +23,7 @@ OnDrop: TypeAlias = Callable[[str, Input], None]
 INPUTS_PER_TURN: Final = 256
 
 # The system's own: there is at most one for each timer or attempt, and losing it would lose work.
-NEVER_REFUSED = (AttemptEnded, RetryDue, SweepDue, FlushTick)
+NEVER_REFUSED = (AttemptEnded, RetryDue, SweepDue, FlushTick, RestartDue)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from ..actors._base import ActorAddress, Configure, GreenroomActor, told
 from ..core.attempt import Attempt
 from ..core.ports import Door
 from ..messages.calls import Call
-from ..messages.control import Input, InputFailed
+from ..messages.control import ChildFailed, DeadLetter, Input
 from ..messages.outputs import AttemptEnded, Notify
 from ..service.calls import TelemetryCalls
 
@@ -105,11 +105,33 @@ class RecordingReporter:
     """A `Reporter` that keeps the failures it is told of."""
 
     def __init__(self) -> None:
-        self.failures: list[InputFailed] = []
+        self.failures: list[ChildFailed] = []
 
-    def input_failed(self, failure: InputFailed) -> None:
+    def input_failed(self, failure: ChildFailed) -> None:
         """Keep it."""
         self.failures.append(failure)
+
+
+class RecordingDeadLetters:
+    """A `DeadLetterBox` that keeps all letters."""
+
+    def __init__(self) -> None:
+        self.letters: list[DeadLetter] = []
+
+    def add(self, letter: DeadLetter) -> None:
+        """Keep it."""
+        self.letters.append(letter)
+
+
+class RecordingHost:
+    """A `Host` that keeps why its shard was given up."""
+
+    def __init__(self) -> None:
+        self.given_up: list[str] = []
+
+    def shard_given_up(self, reason: str) -> None:
+        """Keep it."""
+        self.given_up.append(reason)
 
 
 class FakeDoor:

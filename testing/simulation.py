@@ -18,6 +18,7 @@ from collections import Counter, defaultdict
 from typing import Final, TypeVar
 
 from ..actors._base import GreenroomActor
+from ..actors.guardian import ConfigureGuardian, Guardian
 from ..actors.notifier import Notifier
 from ..actors.stats_worker import StatsWorker
 from ..actors.supervisor import ConfigureSupervisor, Supervisor
@@ -30,7 +31,16 @@ from ..runtime.base import InProcessBase
 from ..runtime.clock import VirtualClock
 from ..runtime.door import Door
 from ..runtime.schedule import NO_FAULTS, Faults, SeededSchedule
-from .fakes import DELIVERED, REFUSED, FakePoster, Outcome, RecordingAnalytics, RecordingReporter
+from .fakes import (
+    DELIVERED,
+    REFUSED,
+    FakePoster,
+    Outcome,
+    RecordingAnalytics,
+    RecordingDeadLetters,
+    RecordingHost,
+    RecordingReporter,
+)
 from .simulated_host import SimulatedHost, Track
 
 A = TypeVar("A", bound=GreenroomActor)
@@ -40,7 +50,7 @@ MINUTE_NS: Final = 60 * NS_PER_SECOND
 START_NS: Final = 1_700_000_000 * NS_PER_SECOND
 URLS: Final = ("http://first.test/", "http://second.test/")
 OUTCOMES: Final = (DELIVERED, DELIVERED, DELIVERED, REFUSED, Outcome(status=503))
-PERMANENT: Final = 4  # supervisor, recorder, notifier, timer
+PERMANENT: Final = 5  # guardian, supervisor, recorder, notifier, timer
 WAKEUP_FAULTS: Final = Faults(late_wakeup=0.1, repeated_wakeup=0.1)
 
 
@@ -70,8 +80,19 @@ class Simulation:
         self.supervisor = self.base.newPrimaryActor(Supervisor)
         webhook = WebhookSettings(urls=URLS, api_key="key", keys={"key": "s" * 32})
         settings = Settings(webhook=webhook, flush_slice=self.random.randint(1, 3))
-        ports = Ports(self.door, self.metrics, self.analytics, self.poster, self.reporter)
-        self.base.tell(self.supervisor, ConfigureSupervisor(settings, ports))
+        self.dead_letters = RecordingDeadLetters()
+        self.shard_host = RecordingHost()
+        ports = Ports(
+            self.door,
+            self.metrics,
+            self.analytics,
+            self.poster,
+            self.reporter,
+            self.dead_letters,
+            self.shard_host,
+        )
+        configure = ConfigureGuardian(self.supervisor, ConfigureSupervisor(settings, ports))
+        self.base.tell(self.base.newPrimaryActor(Guardian), configure)
         self.host = SimulatedHost(self.random)
         self.posted: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
 

@@ -15,7 +15,7 @@ from greenroom.actors._base import (
 )
 from greenroom.config import Settings
 from greenroom.messages.calls import FlushStats, RoomEnded
-from greenroom.messages.control import InputFailed, Stamped
+from greenroom.messages.control import ChildFailed, Restart, Stamped
 from greenroom.messages.outputs import RetryDue, SweepDue
 from greenroom.messages.stats import Close, Flush, FlushTick
 from greenroom.testing.harness import ActorHarness, Sent
@@ -90,7 +90,7 @@ def test_an_input_without_a_stamp_is_not_taken_for_an_input() -> None:
 
     ((_, failure),) = parrot.tell(FlushTick(1))
 
-    assert isinstance(failure, InputFailed)
+    assert isinstance(failure, ChildFailed)
     assert "UnknownMessageError" in failure.error
 
 
@@ -141,9 +141,10 @@ def test_an_early_message_that_cannot_be_digested_does_not_keep_the_next_one_bac
     parrot.tell(Flush(1, -1))
     parrot.tell(Flush(2, 7))
 
-    (_, failure), answer = parrot.tell(Configure(Settings(), parrot.ports))
+    ((_, failure),) = parrot.tell(Configure(Settings(), parrot.ports))
+    (answer,) = parrot.tell(Restart())
 
-    assert isinstance(failure, InputFailed)
+    assert isinstance(failure, ChildFailed)
     assert answer == Sent(parrot.parent, Flush(2, 7))
 
 
@@ -153,7 +154,7 @@ def test_a_first_message_that_cannot_be_digested_is_reported_to_its_sender() -> 
     ((target, failure),) = parrot.tell(Configure(Settings(node_id="broken"), parrot.ports))
 
     assert target is parrot.parent
-    assert isinstance(failure, InputFailed)
+    assert isinstance(failure, ChildFailed)
     assert (failure.actor, failure.message) == ("Parrot", "Configure")
 
 
@@ -172,7 +173,7 @@ def test_a_handlers_failure_stays_inside_and_is_reported_to_the_parent() -> None
     ((target, failure),) = parrot.tell(Flush(1, -1), parrot.address_of("someone"))
 
     assert target is parrot.parent
-    assert isinstance(failure, InputFailed)
+    assert isinstance(failure, ChildFailed)
     assert (failure.actor, failure.message, failure.position) == ("Parrot", "Flush", 0)
     assert failure.error == "ValueError('before 1970')"
     assert "in on_said" in failure.traceback
@@ -184,7 +185,7 @@ def test_the_failure_of_an_input_says_which_one_it_was() -> None:
 
     ((_, failure),) = parrot.enter(FlushTick(13))
 
-    assert isinstance(failure, InputFailed)
+    assert isinstance(failure, ChildFailed)
     assert (failure.message, failure.position) == ("FlushTick", 2)
 
 
@@ -194,7 +195,11 @@ def test_only_the_input_that_failed_is_lost() -> None:
     for flush in (Flush(1, 7), Flush(2, -1), Flush(3, 9)):
         parrot.tell(flush)
 
-    assert parrot.tell(Flush(4, 7)) == [Sent(parrot.parent, Flush(4, 7))]
+    assert parrot.tell(Flush(4, 7)) == [], "it stands still"
+    assert parrot.tell(Restart()) == [
+        Sent(parrot.parent, Flush(3, 9)),
+        Sent(parrot.parent, Flush(4, 7)),
+    ]
     assert parrot.actor.heard == [Flush(1, 7), Flush(2, -1), Flush(3, 9), Flush(4, 7)]
 
 
@@ -203,7 +208,7 @@ def test_a_lookup_that_fails_in_a_handler_is_not_taken_for_an_unknown_message() 
 
     ((_, failure),) = parrot.enter(FlushTick(13))
 
-    assert isinstance(failure, InputFailed)
+    assert isinstance(failure, ChildFailed)
     assert failure.error == "LookupError('unlucky')"
 
 
@@ -214,7 +219,7 @@ def test_a_message_without_a_handler_is_reported_and_not_silently_lost(message: 
     ((target, failure),) = parrot.tell(message)
 
     assert target is parrot.parent
-    assert isinstance(failure, InputFailed)
+    assert isinstance(failure, ChildFailed)
     assert failure.message == type(message).__name__
     assert "UnknownMessageError('Parrot has no handler for it')" in failure.error
 
@@ -224,7 +229,7 @@ def test_an_input_without_a_handler_is_reported_with_its_position() -> None:
 
     ((_, failure),) = parrot.enter(FlushStats())
 
-    assert isinstance(failure, InputFailed)
+    assert isinstance(failure, ChildFailed)
     assert (failure.message, failure.position) == ("FlushStats", 1)
     assert "UnknownMessageError" in failure.error
 

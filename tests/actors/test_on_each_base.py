@@ -7,9 +7,10 @@ from typing import Final
 
 import pytest
 from livekit.protocol.analytics import AnalyticsEventType as Kind
-from thespian.actors import ActorSystem
+from thespian.actors import Actor, ActorSystem
 
 from greenroom.actors._base import ActorAddress, told
+from greenroom.actors.guardian import ConfigureGuardian, Guardian
 from greenroom.actors.stats_worker import StatsWorker
 from greenroom.actors.supervisor import ChildClasses, ConfigureSupervisor, Supervisor
 from greenroom.config import Settings
@@ -26,6 +27,8 @@ from greenroom.testing.fakes import (
     FakeDoor,
     FakePoster,
     RecordingAnalytics,
+    RecordingDeadLetters,
+    RecordingHost,
     RecordingReporter,
     recording_notifier,
 )
@@ -40,6 +43,7 @@ from greenroom.testing.samples import (
 )
 
 SECOND: Final = 1_000_000_000
+ROUNDS: Final = 6  # of messages that cause messages: more than there are for any input
 START_NS: Final = 1_700_000_000 * SECOND
 
 
@@ -53,6 +57,14 @@ class FragileWorker(StatsWorker):
         super().on_track_stat(sample, sender)
 
 
+class Echo(Actor):
+    """Answers when all that was sent before has been delivered: both bases have one queue."""
+
+    def receiveMessage(self, message: object, sender: ActorAddress) -> None:  # noqa: N802
+        if isinstance(message, str):
+            self.send(sender, message)
+
+
 class SmallSystem:
     """The actors on a Thespian system, with fakes around and stamps by hand."""
 
@@ -64,19 +76,38 @@ class SmallSystem:
         self.metrics = Metrics()
         self.analytics = RecordingAnalytics()
         self.reporter = RecordingReporter()
-        door = FakeDoor()
-        ports = Ports(door, self.metrics, self.analytics, FakePoster(door), self.reporter)
+        self.door = FakeDoor()
+        self.dead_letters = RecordingDeadLetters()
+        ports = Ports(
+            self.door,
+            self.metrics,
+            self.analytics,
+            FakePoster(self.door),
+            self.reporter,
+            self.dead_letters,
+            RecordingHost(),
+        )
         children = ChildClasses(notifier=recording_notifier(self.webhooks), worker=FragileWorker)
         self.supervisor = system.createActor(Supervisor)
         settings = Settings(flush_interval_seconds=None)
-        system.tell(self.supervisor, ConfigureSupervisor(settings, ports, children))
+        configure = ConfigureSupervisor(settings, ports, children)
+        guardian = system.createActor(Guardian)
+        self.echo = system.createActor(Echo)
+        system.tell(guardian, ConfigureGuardian(self.supervisor, configure))
 
     def enter(self, *bodies: Input) -> None:
         """Stamp each and wait until all that comes of them is done."""
         for body in bodies:
-            self.position += 1
-            self.system.tell(self.supervisor, Stamped(self.position, self.at_ns, body))
-        self.workers()
+            self._enter(self.supervisor, body)
+            while self.door.entered:  # what the actors let enter meanwhile
+                self._enter(*self.door.entered.pop(0))
+
+    def _enter(self, target: object, body: Input) -> None:
+        assert isinstance(target, ActorAddress)
+        self.position += 1
+        self.system.tell(target, Stamped(self.position, self.at_ns, body))
+        for _ in range(ROUNDS):
+            assert self.system.ask(self.echo, "done?", 10) == "done?"
 
     def workers(self) -> Workers:
         """The current workers; two rounds, so that their answers to a flush have arrived."""

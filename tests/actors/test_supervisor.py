@@ -16,7 +16,8 @@ from greenroom.actors.supervisor import ChildClasses, ConfigureSupervisor, Super
 from greenroom.actors.timer import Timer
 from greenroom.config import Settings
 from greenroom.messages import calls
-from greenroom.messages.control import AskWorkers, InputFailed, Workers, WorkerStatus
+from greenroom.messages.codec import decode
+from greenroom.messages.control import AskWorkers, ChildFailed, Restart, Workers, WorkerStatus
 from greenroom.messages.ids import (
     Incarnation,
     ParticipantIdentity,
@@ -263,39 +264,43 @@ def test_the_current_workers_are_told_to_whoever_asks() -> None:
     ]
 
 
-def test_an_input_that_cannot_be_digested_is_counted_and_reported() -> None:
+def test_an_input_that_cannot_be_digested_is_reported_and_nothing_else_is_lost() -> None:
     supervisor = started()
     broken = calls.TrackStats(ROOM_ID, ROOM_NAME, key(), b"\xff")
 
-    assert supervisor.enter(broken) == []
-    (failure,) = supervisor.reporter.failures
+    ((target, failure),) = supervisor.enter(broken)
+
+    assert target is supervisor.parent
+    assert isinstance(failure, ChildFailed)
     assert (failure.actor, failure.message, failure.position) == ("Supervisor", "TrackStats", 1)
-    assert supervisor.counted()[failures("Supervisor")] == 1
-    assert len(supervisor.enter(calls.RoomStarted(room()))) == 2
+    assert decode(failure.body) == broken
+    assert supervisor.enter(calls.RoomStarted(room())) == [], "it stands still"
+    assert len(supervisor.tell(Restart())) == 2, "nothing else is lost"
 
 
 def test_a_childs_failure_is_counted_under_its_name_and_reported() -> None:
     supervisor = started()
-    failure = InputFailed("StatsWorker", "TrackStat", 0, "ValueError()", "…")
+    failure = ChildFailed("StatsWorker", "TrackStat", 0, "ValueError()", "…")
 
     assert supervisor.tell(failure, supervisor.address_of("worker")) == []
     assert supervisor.reporter.failures == [failure]
     assert supervisor.counted()[failures("StatsWorker")] == 1
+    (letter,) = supervisor.dead_letters.letters
+    assert (letter.actor, letter.error, letter.traceback) == ("StatsWorker", "ValueError()", "…")
 
 
 def failures(actor: str) -> str:
     return f'greenroom_input_failures_total{{actor="{actor}"}}'
 
 
-def test_an_unknown_message_is_counted_and_reported() -> None:
+def test_an_unknown_message_is_reported_and_does_not_stop_anything() -> None:
     supervisor = started()
 
-    supervisor.tell("hello")
+    ((_, failure),) = supervisor.tell("hello")
 
-    (failure,) = supervisor.reporter.failures
-    assert failure.message == "str"
+    assert isinstance(failure, ChildFailed)
     assert "UnknownMessageError" in failure.error
-    assert supervisor.counted()[failures("Supervisor")] == 1
+    assert len(supervisor.enter(calls.RoomStarted(room()))) == 2
 
 
 def test_a_report_about_a_worker_that_is_not_known_is_ignored() -> None:

@@ -20,7 +20,13 @@ from greenroom.runtime.base import InProcessBase
 from greenroom.runtime.clock import VirtualClock
 from greenroom.runtime.door import INPUTS_PER_TURN, Door
 from greenroom.runtime.schedule import SeededSchedule
-from greenroom.testing.fakes import FakePoster, RecordingAnalytics, RecordingReporter
+from greenroom.testing.fakes import (
+    FakePoster,
+    RecordingAnalytics,
+    RecordingDeadLetters,
+    RecordingHost,
+    RecordingReporter,
+)
 from greenroom.testing.simulated_host import SimulatedHost
 from greenroom.testing.simulation import START_NS
 
@@ -61,7 +67,15 @@ def results(
     )
     metrics, analytics, reporter = Metrics(), RecordingAnalytics(), RecordingReporter()
     supervisor = base.newPrimaryActor(Supervisor)
-    ports = Ports(door, metrics, analytics, FakePoster(door), reporter)
+    ports = Ports(
+        door=door,
+        metrics=metrics,
+        analytics=analytics,
+        poster=FakePoster(door),
+        reporter=reporter,
+        dead_letters=RecordingDeadLetters(),
+        host=RecordingHost(),
+    )
     settings = Settings(flush_slice=flush_slice, webhook=WebhookSettings())
     base.tell(supervisor, ConfigureSupervisor(settings, ports))
     attendance = []

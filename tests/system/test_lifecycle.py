@@ -257,7 +257,7 @@ def test_the_statistics_show_the_door_the_runtime_and_the_workers() -> None:
 
     assert (seen.door.entered, seen.door.admitted, seen.door.waiting) == (3, 3, 0)
     assert (seen.workers, seen.workers_retained) == (1, 2)
-    assert seen.runtime.actors == 4 + 2
+    assert seen.runtime.actors == 5 + 2
     assert seen.runtime.queued == 0
 
 
