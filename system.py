@@ -41,7 +41,7 @@ from .errors import (
     UnsendableError,
 )
 from .messages.calls import Call, FlushStats
-from .messages.control import AskWorkers, Input, Workers
+from .messages.control import AskWorkers, Drain, Input, Workers
 from .runtime.base import InProcessBase
 from .runtime.clock import SystemClock, VirtualClock
 from .runtime.door import Door, DoorStatistics
@@ -118,8 +118,8 @@ class Telemetry(TelemetryCalls):
         around = (self._analytics, self._poster, self._reporter, self.dead_letters, self)
         ports = Ports(self._door, self.metrics, *around)
         configure = ConfigureSupervisor(settings, ports, children or ChildClasses())
-        guardian = self._system.createActor(Guardian)
-        self._system.tell(guardian, ConfigureGuardian(self._supervisor, configure))
+        self._guardian = self._system.createActor(Guardian)
+        self._system.tell(self._guardian, ConfigureGuardian(self._supervisor, configure))
         self._closing = threading.Lock()
         self._closed = False
         self._handed_over = False
@@ -228,6 +228,7 @@ class Telemetry(TelemetryCalls):
         lost_before = self.metrics.lost()
         self._door.enter(self._supervisor, FlushStats())
         try:
+            self._system.tell(self._guardian, Drain())
             complete = self._base.quiesce(limit.left())
             complete &= self._poster.close(limit.left())
             self._base.barrier(DIGEST_SECONDS)  # the notifier learns which attempts were cut off

@@ -205,6 +205,10 @@ class GreenroomActor(Actor):
         """Through the door, to be stamped."""
         self.door.enter(self.myAddress, wakeup.payload)
 
+    @told(Restart)
+    def on_needless_restart(self, restart: Restart, sender: ActorAddress) -> None:
+        """It goes on already."""
+
     @told(ActorExitRequest, ChildActorExited)
     def on_system_message(self, message: object, sender: ActorAddress) -> None:
         """Thespian does what there is to do."""

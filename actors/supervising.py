@@ -6,11 +6,13 @@ What is beyond that is this actor's own failure (`RestartBudgetError`), reported
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..core.metrics import Metrics
 from ..core.ports import DeadLetterBox, Reporter
 from ..core.restarts import ChildSpec, RestartBudget
 from ..errors import RestartBudgetError
-from ..messages.control import ChildFailed, DeadLetter, Restart, RestartDue, Stamped
+from ..messages.control import ChildFailed, DeadLetter, Drain, Restart, RestartDue, Stamped
 from ._base import ActorAddress, GreenroomActor, stamped, told
 
 
@@ -21,18 +23,24 @@ class SupervisingActor(GreenroomActor):
     reporter: Reporter
     dead_letters: DeadLetterBox
     _budgets: dict[tuple[str, int], RestartBudget]
+    _standing: dict[tuple[str, int], ActorAddress]  # who stands still
+    _drains = False
 
-    def find_child(self, actor: str, incarnation: int) -> tuple[ActorAddress, ChildSpec] | None:
-        """Where a child is and how it is supervised; None: it is gone."""
+    def spec_of(self, actor: str, incarnation: int) -> ChildSpec:
+        """How a child is supervised."""
         raise NotImplementedError
 
-    def give_up(self, due: RestartDue, address: ActorAddress) -> None:
+    def give_up(self, due: RestartDue, address: ActorAddress, at_ns: int) -> None:
         """A child failed more often than its spec bears.
 
         Raises:
             RestartBudgetError: That is this actor's own failure; unless a subclass knows better.
         """
-        raise RestartBudgetError(f"{due.actor} failed more often than its child spec bears")
+        raise RestartBudgetError(f"the {due.actor} failed more often than its child spec bears")
+
+    def due_after(self, failed: ChildFailed) -> RestartDue:
+        """What the failed child is due, on which of its budgets."""
+        return RestartDue(failed.actor, failed.incarnation, has_waited=False)
 
     @told(ChildFailed)
     def on_child_failed(self, failed: ChildFailed, sender: ActorAddress) -> None:
@@ -51,27 +59,37 @@ class SupervisingActor(GreenroomActor):
                 body=failed.body,
             )
         )
-        if failed.stands_still:
-            due = RestartDue(failed.actor, failed.incarnation, has_waited=False)
-            if not self.door.enter(self.myAddress, due):
-                self.send(sender, Restart())  # at the end: it is to hand over what it has
+        if not failed.stands_still:
+            return
+        due = self.due_after(failed)
+        self._standing[due.actor, due.incarnation] = sender
+        if self._drains or not self.door.enter(self.myAddress, due):
+            self._restart(due)  # at the end: it is to hand over what it has
 
     @stamped(RestartDue)
     def on_restart_due(self, due: RestartDue, stamp: Stamped) -> None:
         """Restart the child, or let it wait, or give it up."""
-        child = self.find_child(due.actor, due.incarnation)
-        if child is None:
-            return
-        address, spec = child
-        if not due.has_waited:
-            budget = self._budgets.setdefault((due.actor, due.incarnation), RestartBudget(spec))
-            seconds = budget.spend(stamp.at_ns)
+        which = due.actor, due.incarnation
+        if which in self._standing and not due.has_waited:
+            spec = self.spec_of(*which)
+            seconds = self._budgets.setdefault(which, RestartBudget(spec)).spend(stamp.at_ns)
             if seconds is None:
-                self.give_up(due, address)
+                self.give_up(due, self._standing.pop(which), stamp.at_ns)
                 return
-            if seconds:
-                later = RestartDue(due.actor, due.incarnation, has_waited=True)
-                self.wake_after(seconds, later)
+            if seconds and not self._drains:
+                self.wake_after(seconds, replace(due, has_waited=True))
                 return
-        self.metrics.restarted(due.actor)
-        self.send(address, Restart())
+        self._restart(due)
+
+    @told(Drain)
+    def on_drain(self, drain: Drain, sender: ActorAddress) -> None:
+        """Let nobody wait any more."""
+        self._drains = True
+        for actor, incarnation in list(self._standing):
+            self._restart(RestartDue(actor, incarnation, has_waited=True))
+
+    def _restart(self, due: RestartDue) -> None:
+        address = self._standing.pop((due.actor, due.incarnation), None)
+        if address is not None:
+            self.metrics.restarted(due.actor)
+            self.send(address, Restart())

@@ -95,14 +95,13 @@ class Supervisor(Announcer, SupervisingActor):
         self._slice = configure.settings.flush_slice
         self._ticks = 0
         self.dead_letters = configure.ports.dead_letters
-        self._budgets = {}
-        self._permanent: dict[str, ActorAddress] = {}
+        self._budgets, self._standing = {}, {}
         self._children = configure.children
         self._close_wait_ns = to_ns(configure.settings.close_wait_seconds)
         told_all = Configure(configure.settings, configure.ports)
-        self.recorder = self._start_permanent(configure.children.recorder, told_all)
-        self.notifier = self._start_permanent(configure.children.notifier, told_all)
-        self.timer = self._start_permanent(configure.children.timer, told_all)
+        self.recorder = self._start(configure.children.recorder, told_all)
+        self.notifier = self._start(configure.children.notifier, told_all)
+        self.timer = self._start(configure.children.timer, told_all)
 
     # ── statistics ──────────────────────────────────────────────────────────────────────────
 
@@ -208,34 +207,30 @@ class Supervisor(Announcer, SupervisingActor):
         retained = self.roster.statistics().retained
         self.send(sender, Workers(self.roster.status(), retained))
 
-    def find_child(self, actor: str, incarnation: int) -> tuple[ActorAddress, ChildSpec] | None:
-        """A worker by its incarnation, the others by their class."""
-        if incarnation:
-            entry = self.roster.keeper_of(Incarnation(incarnation))
-            return None if entry is None else (entry.address, WORKER_CHILD)
-        address = self._permanent.get(actor)
-        return None if address is None else (address, PERMANENT_CHILD)
+    def spec_of(self, actor: str, incarnation: int) -> ChildSpec:
+        """A worker has an incarnation, the lasting children have none."""
+        return WORKER_CHILD if incarnation else PERMANENT_CHILD
 
-    def give_up(self, due: RestartDue, address: ActorAddress) -> None:
+    def give_up(self, due: RestartDue, address: ActorAddress, at_ns: int) -> None:
         """A worker ends, and hands over what it can; without any of the others nothing works.
 
         Raises:
             RestartBudgetError: It is one of the others.
         """
         if not due.incarnation:
-            super().give_up(due, address)
+            super().give_up(due, address, at_ns)
         entry = self.roster.retire(Incarnation(due.incarnation))
-        if entry is not None:
-            self.metrics.dropped("worker_given_up")
-            if not entry.closed:
-                self.metrics.participant_closed()
-            self.send(address, ActorExitRequest())
+        if entry is not None and not entry.closed:
+            self.metrics.participant_closed()
+        self.metrics.dropped("worker_given_up")
+        self.send(address, Retire(at_ns))
+        self.send(address, ActorExitRequest())
 
     def on_restart(self) -> None:
         """The children that stand still because of this failure get a new chance."""
-        if self._budgets:
+        if any(not incarnation for _, incarnation in self._budgets):
             self._budgets.clear()
-            for address in self._permanent.values():
+            for address in (self.recorder, self.notifier, self.timer):
                 self.send(address, Restart())
 
     # ── helpers ─────────────────────────────────────────────────────────────────────────────
@@ -243,12 +238,6 @@ class Supervisor(Announcer, SupervisingActor):
     def _start(self, child_class: type[GreenroomActor], first_message: object) -> ActorAddress:
         address = self.createActor(child_class)
         self.send(address, first_message)
-        return address
-
-    def _start_permanent(
-        self, child_class: type[GreenroomActor], configure: Configure
-    ) -> ActorAddress:
-        address = self._permanent[child_class.__name__] = self._start(child_class, configure)
         return address
 
     def _open(self, call: ParticipantCall, guard: GuardID | None) -> Opened[ActorAddress]:

@@ -44,9 +44,11 @@ class ChildSpec:
 # Whoever everybody depends on: what does not get better within a minute is handed upwards.
 PERMANENT_CHILD: Final = ChildSpec(RestartType.PERMANENT, 10, 60.0, 0.1, 5.0)
 # One participant's worker: bad samples may come in numbers, and concern nobody else.
-WORKER_CHILD: Final = ChildSpec(RestartType.TRANSIENT, 100, 60.0, 0.01, 1.0)
-# Twice what its children may do: budgets of several levels multiply (OTP, "Tuning the intensity").
-SUPERVISOR_CHILD: Final = ChildSpec(RestartType.PERMANENT, 20, 60.0, 0.1, 5.0)
+WORKER_CHILD: Final = ChildSpec(RestartType.TRANSIENT, 30, 60.0, 0.01, 1.0)
+# A host whose calls are bad must not end the telemetry of all its good ones: only be slowed down.
+SUPERVISOR_CHILD: Final = ChildSpec(RestartType.PERMANENT, 10_000, 60.0, 0.0001, 0.01)
+# Its permanent children were beyond their budget so often: a restart of all does not help.
+ALL_CHILDREN: Final = ChildSpec(RestartType.PERMANENT, 2, 600.0, 1.0, 5.0)
 
 
 class RestartBudget:

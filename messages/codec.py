@@ -167,7 +167,7 @@ _MESSAGES: Final = (
     *(outputs.RecordStats, outputs.RecordEvent, outputs.RecordNodeRooms, outputs.Notify),
     *(outputs.AttemptEnded, outputs.RetryDue, outputs.SweepDue),
     *(control.Stamped, control.AskWorkers, control.WorkerStatus, control.Workers),
-    *(control.ChildFailed, control.Restart, control.RestartDue, control.DeadLetter),
+    *(control.ChildFailed, control.Restart, control.RestartDue, control.Drain, control.DeadLetter),
 )
 _TAGS: Final[dict[str, type]] = {kind.__name__: kind for kind in _MESSAGES}
 _CODERS: Final[dict[str, _Coder]] = {tag: _record_coder(kind) for tag, kind in _TAGS.items()}

@@ -85,6 +85,11 @@ class Restart:
 
 
 @message
+class Drain:
+    """The end is near: whoever stands still is restarted now, and nobody waits any more."""
+
+
+@message
 class DeadLetter:
     """An input that an actor could not digest: kept for people to look at, and to replay.
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from ..actors._base import GreenroomActor
@@ -179,7 +180,9 @@ class Simulation:
         assert self.the(Supervisor).roster.statistics().retained == 0, "workers are retained"
         assert len(self.the(Notifier).outbox) == 0, "queues are left over"
         assert not self.dropped, f"the door dropped {self.dropped}"
-        assert not self.reporter.failures, self.reporter.failures[0].traceback
+        failures = [each for each in self.reporter.failures if "InjectedError" not in each.error]
+        assert not failures, failures[0].traceback
+        assert not self.shard_host.given_up, self.shard_host.given_up
 
     def _check_samples(self) -> None:
         got: Counter[Track] = Counter()
@@ -205,6 +208,21 @@ class Simulation:
 def _kind(event: str) -> str:
     """An event's name; whether who left was ever connected is not what is checked here."""
     return "participant_left" if event == "participant_connection_aborted" else event
+
+
+def is_worker(actor: object, message: object) -> bool:
+    """For `Faults.exposed`."""
+    return isinstance(actor, StatsWorker)
+
+
+def check_failing_workers(seed: int) -> None:
+    """One simulation in which workers also fail, each time in the midst of a handler.
+
+    Raises:
+        AssertionError: Something that must hold does not.
+    """
+    faults = replace(WAKEUP_FAULTS, failure=0.05, exposed=is_worker)
+    Simulation(seed, faults).run()
 
 
 def check(seed: int) -> None:

@@ -14,7 +14,7 @@ from greenroom.actors.supervisor import Supervisor
 from greenroom.actors.timer import Timer
 from greenroom.messages import outputs, stats
 from greenroom.messages.calls import CALLS
-from greenroom.messages.control import AskWorkers, ChildFailed, Input, RestartDue
+from greenroom.messages.control import AskWorkers, ChildFailed, Drain, Input, RestartDue
 from greenroom.messages.outputs import NotifierInput, Notify, RecorderCommand
 from greenroom.messages.stats import FlushTick, WorkerClosed, WorkerCommand
 
@@ -31,7 +31,11 @@ def test_the_supervisor_handles_every_call() -> None:
 
 
 def test_the_supervisor_handles_every_report_and_question() -> None:
-    reports = {AskWorkers, stats.FlushSlice, ChildFailed, WorkerClosed, stats.SampleSkipped}
+    reports = {AskWorkers, ChildFailed, Drain} | {
+        stats.FlushSlice,
+        WorkerClosed,
+        stats.SampleSkipped,
+    }
 
     assert told_of(Supervisor) == reports
 
