@@ -26,6 +26,11 @@ class SupervisingActor(GreenroomActor):
     _standing: dict[tuple[str, int], ActorAddress]  # who stands still
     _drains = False
 
+    @property
+    def standing(self) -> int:
+        """How many children stand still now."""
+        return len(self._standing)
+
     def spec_of(self, actor: str, incarnation: int) -> ChildSpec:
         """How a child is supervised."""
         raise NotImplementedError
@@ -85,11 +90,16 @@ class SupervisingActor(GreenroomActor):
     def on_drain(self, drain: Drain, sender: ActorAddress) -> None:
         """Let nobody wait any more."""
         self._drains = True
+        self.restart_all()
+
+    def restart_all(self) -> None:
+        """Restart whoever stands still: a failure of this actor must not leave it so."""
         for actor, incarnation in list(self._standing):
             self._restart(RestartDue(actor, incarnation, has_waited=True))
 
     def _restart(self, due: RestartDue) -> None:
-        address = self._standing.pop((due.actor, due.incarnation), None)
+        address = self._standing.get((due.actor, due.incarnation))
         if address is not None:
-            self.metrics.restarted(due.actor)
             self.send(address, Restart())
+            del self._standing[due.actor, due.incarnation]
+            self.metrics.restarted(due.actor)

@@ -93,7 +93,7 @@ class Supervisor(Announcer, SupervisingActor):
         self.roster: Roster[ActorAddress] = Roster()
         self.rounds = FlushRounds(self.roster)
         self._slice = configure.settings.flush_slice
-        self._ticks = 0
+        self._ticks = self._ticked_at_ns = 0
         self.dead_letters = configure.ports.dead_letters
         self._budgets, self._standing = {}, {}
         self._children = configure.children
@@ -124,7 +124,7 @@ class Supervisor(Announcer, SupervisingActor):
         """Broadcast the tick to every worker."""
         if tick.number <= self._ticks:
             return  # a wake-up that came twice
-        self._ticks = tick.number
+        self._ticks, self._ticked_at_ns = tick.number, stamp.at_ns
         self.send(self.timer, TickTaken(tick.number, stamp.at_ns))
         self._flush(stamp.at_ns)
 
@@ -149,10 +149,11 @@ class Supervisor(Announcer, SupervisingActor):
     @told(WorkerClosed)
     def on_worker_closed(self, closed: WorkerClosed, sender: ActorAddress) -> None:
         """Retire that incarnation; its successor, if any, is not touched."""
-        entry = self.roster.retire(closed.incarnation)
+        entry = self.roster.keeper_of(closed.incarnation)
         if entry is not None:
             self._flush_worker(entry)
             self.send(entry.address, Retire(closed.at_ns))
+            self.roster.retire(closed.incarnation)
 
     # ── participants ────────────────────────────────────────────────────────────────────────
 
@@ -227,9 +228,16 @@ class Supervisor(Announcer, SupervisingActor):
         self.send(address, ActorExitRequest())
 
     def on_restart(self) -> None:
-        """The children that stand still because of this failure get a new chance."""
+        """Say again what the failure may have left unsaid: all of it may be said twice."""
+        if self._ticks:
+            self.send(self.timer, TickTaken(self._ticks, self._ticked_at_ns))
+        for entry in self.roster.closing():
+            self.send(entry.address, Close(entry.closed_at_ns))
+        if self.rounds.is_going_on:
+            self.door.take_turn(self.myAddress, FlushSlice())
+        self.restart_all()
         if any(not incarnation for _, incarnation in self._budgets):
-            self._budgets.clear()
+            self._budgets.clear()  # it was one of the lasting children: they get a new chance
             for address in (self.recorder, self.notifier, self.timer):
                 self.send(address, Restart())
 
@@ -237,7 +245,11 @@ class Supervisor(Announcer, SupervisingActor):
 
     def _start(self, child_class: type[GreenroomActor], first_message: object) -> ActorAddress:
         address = self.createActor(child_class)
-        self.send(address, first_message)
+        try:
+            self.send(address, first_message)
+        except BaseException:
+            self.send(address, ActorExitRequest())  # or it would wait for ever
+            raise
         return address
 
     def _open(self, call: ParticipantCall, guard: GuardID | None) -> Opened[ActorAddress]:

@@ -146,6 +146,10 @@ class Roster(Generic[A]):
         """Every worker kept, in the order in which a flush visits them."""
         return list(reversed(self._entries.values()))
 
+    def closing(self) -> tuple[Entry[A], ...]:
+        """Workers that are closed and have not expired."""
+        return tuple(self._closed)
+
     def keeper_of(self, incarnation: Incarnation) -> Entry[A] | None:
         """The worker of this incarnation; None: it is retired."""
         return self._entries.get(incarnation)

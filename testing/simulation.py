@@ -159,10 +159,12 @@ class Simulation:
         twice = [key for key, count in is_open.items() if count > 1]
         assert not twice, f"several open workers of {twice}"
         retained = self.the(Supervisor).roster.statistics().retained
-        assert len(workers) == retained, f"{len(workers)} workers, the roster has {retained}"
+        standing = self.the(Supervisor).standing  # one that is to be retired may be among them
+        assert 0 <= len(workers) - retained <= standing, f"{len(workers)} workers, not {retained}"
         backing_off = self.the(Notifier).outbox.statistics().backing_off
+        waits = backing_off + self.the(Supervisor).standing + self.the(Guardian).standing
         timers = self.base.statistics().timers
-        assert timers <= 2 + backing_off, f"{timers} timers: a flush, a sweep, {backing_off} waits"
+        assert timers <= 2 + waits, f"{timers} timers: a flush, a sweep, {waits} waits"
         targets = [
             (attempt.url, json.loads(attempt.body)["room"]["name"])
             for attempt, _ in self.poster.in_flight
@@ -174,10 +176,13 @@ class Simulation:
         self._check_samples()
         self._check_webhooks()
         seen = self.base.statistics()
-        assert seen.actors == PERMANENT, f"{seen.actors} actors are left"
+        retained = self.the(Supervisor).roster.statistics().retained
+        assert seen.actors == PERMANENT + retained, f"{seen.actors} actors, {retained} workers"
         assert (seen.queued, seen.timers) == (0, 1), f"left over: {seen}"
         assert seen.dead_letters == 0, f"{seen.dead_letters} dead letters"
-        assert self.the(Supervisor).roster.statistics().retained == 0, "workers are retained"
+        # a call about a participant that became a dead letter may have been the one to close it
+        lost = sum(each.message.startswith("Participant") for each in self.dead_letters.letters)
+        assert retained <= lost, f"{retained} workers are retained, {lost} calls are dead letters"
         assert len(self.the(Notifier).outbox) == 0, "queues are left over"
         assert not self.dropped, f"the door dropped {self.dropped}"
         failures = [each for each in self.reporter.failures if "InjectedError" not in each.error]
@@ -196,13 +201,22 @@ class Simulation:
             missing += (all_of_them & ~got[track]).bit_count()
         series = flatten(self.metrics.snapshot(), {})
         dropped = sum(series[name] for name in series if '"unknown_participant"' in name)
-        assert missing == dropped, f"{missing} samples are missing, {dropped} were dropped"
+        poison = sum(letter.message == "TrackStats" for letter in self.dead_letters.letters)
+        assert dropped <= missing <= dropped + poison, (
+            f"{missing} samples are missing, {dropped} were dropped, {poison} are dead letters"
+        )
 
     def _check_webhooks(self) -> None:
+        poison = sum(letter.actor == "Supervisor" for letter in self.dead_letters.letters)
         for url in URLS:
             for room, expected in self.host.webhooks.items():
                 got = self.posted[url, room]
-                assert got == expected, f"{url} {room}: expected {expected}, got {got}"
+                rest = iter(expected)
+                assert all(webhook in rest for webhook in got), (
+                    f"{url} {room}: expected {expected}, in this order, got {got}"
+                )
+                missing = len(expected) - len(got)
+                assert missing <= poison, f"{url} {room}: {missing} missing of {expected}"
 
 
 def _kind(event: str) -> str:
@@ -210,19 +224,20 @@ def _kind(event: str) -> str:
     return "participant_left" if event == "participant_connection_aborted" else event
 
 
-def is_worker(actor: object, message: object) -> bool:
-    """For `Faults.exposed`."""
-    return isinstance(actor, StatsWorker)
+def has_begun(actor: object, message: object) -> bool:
+    """For `Faults.exposed`: those with someone above, after their first message."""
+    return isinstance(actor, GreenroomActor) and not (
+        isinstance(actor, Guardian) or isinstance(message, actor.configured_by())
+    )
 
 
-def check_failing_workers(seed: int) -> None:
-    """One simulation in which workers also fail, each time in the midst of a handler.
+def check_failing(seed: int) -> None:
+    """One simulation in which any actor also fails, each time in the midst of a handler.
 
     Raises:
-        AssertionError: Something that must hold does not.
+        AssertionError: Something that must hold does not; what became a dead letter apart.
     """
-    faults = replace(WAKEUP_FAULTS, failure=0.05, exposed=is_worker)
-    Simulation(seed, faults).run()
+    Simulation(seed, replace(WAKEUP_FAULTS, failure=0.02, exposed=has_begun)).run()
 
 
 def check(seed: int) -> None:
