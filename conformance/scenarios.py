@@ -30,11 +30,16 @@ from .vectors import Json, Vector
 FAILURES: Final = "greenroom_input_failures_total"
 
 
-def check_scenario(vector: Vector) -> Findings:
-    """Make the calls and compare, step by step."""
+def check_scenario(vector: Vector, worker: type[GreenroomActor] = StatsWorker) -> Findings:
+    """Make the calls and compare, step by step.
+
+    Args:
+        vector: The scenario.
+        worker: The class of the workers.
+    """
     totals, steps = read_totals(vector), read_steps(vector)
     found: list[Difference] = []
-    with Stage() as stage:
+    with Stage(worker=worker) as stage:
         for step in steps:
             if isinstance(step, Advance):
                 stage.advance(step.duration_ns)

@@ -40,7 +40,7 @@ from .vectors import Family, Vector, read_vectors
 # Calls that end a run: a flush is not exact yet when calls enter before it is through.
 ENDS_OF_RUNS: Final = frozenset({"flush_stats"})
 # One seed plays every so manieth scenario, so each scenario meets every so manieth seed.
-SHARES: Final = 12
+SHARES: Final = 20
 # Of which one is taken: how many calls a run has at most, how likely the door lets one in early.
 RUN_LENGTHS: Final = (1, 4, 16, 64)
 EARLY_INPUTS: Final = (0.3, 0.9)
