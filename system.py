@@ -47,6 +47,7 @@ from .runtime.clock import SystemClock, VirtualClock
 from .runtime.door import Door, DoorStatistics
 from .runtime.driver import Limit
 from .runtime.meter import BaseStatistics
+from .runtime.schedule import SeededSchedule
 from .service.calls import TelemetryCalls
 
 EXIT_SECONDS: Final = 2.0  # sentry-sdk's bound for the flush at interpreter exit
@@ -72,6 +73,13 @@ class Telemetry(TelemetryCalls):
 
     With a `VirtualClock` nothing runs by itself: `advance_to()` and `sync()` run the actors on
     the calling thread, and time stands still in between.
+
+    Args:
+        schedule: Another order of delivery, for tests; all others are those of `start()`.
+
+    Raises:
+        ConfigError: A setting is wrong, or the port is taken.
+        LifecycleError: A schedule was given, and the clock is not virtual.
     """
 
     def __init__(
@@ -82,11 +90,13 @@ class Telemetry(TelemetryCalls):
         metrics_port: int | None = None,
         clock: Clock | None = None,
         children: ChildClasses | None = None,
+        schedule: SeededSchedule | None = None,
     ) -> None:
         super().__init__()
         _check_webhook(settings.webhook)
         self.settings = settings
         self.clock = clock or SystemClock()
+        self._base = InProcessBase(self.clock, schedule=schedule)
         self.metrics = Metrics(threading.Lock())
         self._metrics_server = (  # first, because the port may be taken
             None
@@ -100,7 +110,6 @@ class Telemetry(TelemetryCalls):
             hard_capacity=2 * settings.capacity,
             on_drop=self._on_drop,
         )
-        self._base = InProcessBase(self.clock)
         self._base.door = self._door
         hold, release = self._base.hold, self._base.release
         self._analytics = AnalyticsThread(

@@ -189,7 +189,7 @@ class Harness:
             exclude_events=exclude_events,
             policy=policy,
         )
-        self._base = InProcessBase(self.clock)
+        self._base = InProcessBase(self.clock, schedule=receiver.schedules())
         self._door = self._base.door = Door(self.clock, on_drop=_ignore)
         hold, release = self._base.hold, self._base.release
         reporter = self._reporter = RecordingReporter()
