@@ -8,6 +8,7 @@ from typing import Final
 
 from ..core.ports import Clock
 from ..core.times import to_ns
+from ..errors import StoreError
 from ..messages.control import InputFailed
 
 log: Final = logging.getLogger("greenroom")
@@ -52,6 +53,14 @@ class LoggingReporter:
     def dropped(self, reason: str, what: str) -> None:
         """Something was lost for want of room."""
         self._log(f"dropped/{reason}", "dropped a %s: %s", what, reason)
+
+    def store_failed(self, error: StoreError) -> None:
+        """Something was not written to the data directory, or not read."""
+        self._log("store", "%s: %s", type(error).__name__, error)
+
+    def replay_failed(self, letter_id: int, error: BaseException) -> None:
+        """A dead letter could not be replayed; the next attempt is somebody's decision."""
+        self._log("replay", "dead letter %d was not replayed", letter_id, error=error)
 
     def lost_at_close(self, count: int) -> None:
         """What could not be handed over before the end: always a line of its own."""
