@@ -83,7 +83,7 @@ def list_letters(
 
 @dead_letters.command(epilog=f"{EXAMPLE} show 3 --data-dir /var/lib/greenroom")
 def show(
-    letter_id: Annotated[int, typer.Argument(metavar="ID", help=ID_HELP, min=1, max=ID_MAX)],
+    letter_id: Annotated[int, typer.Argument(metavar="ID", help=ID_HELP)],
     *,
     data_dir: DataDir,
     as_json: AsJson = False,
@@ -105,9 +105,7 @@ def show(
 
 @dead_letters.command(epilog=f"{EXAMPLE} replay 3 --data-dir /var/lib/greenroom")
 def replay(
-    letter_id: Annotated[
-        int | None, typer.Argument(metavar="[ID]", help=ID_HELP, min=1, max=ID_MAX)
-    ] = None,
+    letter_id: Annotated[int | None, typer.Argument(metavar="ID", help=ID_HELP)] = None,
     *,
     every: Annotated[
         bool, typer.Option("--all", help="Replay all that are new.", show_default=False)
@@ -157,7 +155,7 @@ def _opened(data_dir: Path, *, write: bool = False) -> Iterator[sqlite3.Connecti
 
 
 def _found(connection: sqlite3.Connection, letter_id: int) -> KeptLetter:
-    kept = find(connection, letter_id)
+    kept = find(connection, letter_id) if 0 < letter_id <= ID_MAX else None
     if kept is None:
         ids = [kept.id for kept in select(connection)]
         there = f"they are {ids[0]} to {ids[-1]}" if ids else "there are none at all"
