@@ -8,6 +8,7 @@ GreenroomError
 ├─ TransportError                       a webhook attempt got no HTTP answer
 ├─ UnsendableError                      a webhook cannot be signed as it was asked for
 ├─ RecordingError (also ValueError)     a recording or vector file is wrong; says file:line
+├─ StoreError                           the database in data_dir cannot be used, or lost a write
 └─ LifecycleError
    ├─ RestartBudgetError                an actor failed more often than its child spec bears
    ├─ SystemClosedError                 used after close()
@@ -15,6 +16,8 @@ GreenroomError
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 
 class GreenroomError(Exception):
@@ -80,6 +83,20 @@ class RecordingError(GreenroomError, ValueError):
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(f"{where}: {reason}")
         self.where = where
+        self.reason = reason
+
+
+class StoreError(GreenroomError):
+    """The database in the data directory cannot be used: full disk, no database, other version.
+
+    Args:
+        path: The database's file.
+        reason: What is wrong, in SQLite's words where they are its.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
         self.reason = reason
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import atexit
 import threading
-from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -16,10 +16,12 @@ from thespian.actors import ActorSystem
 from .actors.guardian import ConfigureGuardian, Guardian
 from .actors.supervisor import ChildClasses, ConfigureSupervisor, Supervisor
 from .adapters.analytics import AnalyticsThread, NullAnalyticsService
-from .adapters.dead_letters import MemoryDeadLetters
+from .adapters.dead_letters import call_of
 from .adapters.exposition import MetricsServer
 from .adapters.http import HttpPoster
 from .adapters.reporter import LoggingReporter
+from .adapters.store import open_store
+from .adapters.stored_dead_letters import box_in
 from .config import (
     CAPACITY,
     CLOSE_WAIT_SECONDS,
@@ -30,24 +32,21 @@ from .config import (
 )
 from .core.metrics import Metrics
 from .core.ports import AnalyticsService, Clock, Ports
-from .core.url import check_url
-from .core.webhook import sign
+from .core.webhook_checks import check_webhook
 from .errors import (
-    ConfigError,
     LifecycleError,
     SystemBrokenError,
     SystemClosedError,
-    TransportError,
-    UnsendableError,
+    UnknownMessageError,
 )
 from .messages.calls import Call, FlushStats
-from .messages.control import AskWorkers, Drain, Input, Workers
+from .messages.control import AskWorkers, DeadLetter, Drain, Input, Workers
 from .runtime.base import InProcessBase
 from .runtime.clock import SystemClock, VirtualClock
-from .runtime.door import Door, DoorStatistics
+from .runtime.door import Door
 from .runtime.driver import Limit
-from .runtime.meter import BaseStatistics
 from .runtime.schedule import SeededSchedule
+from .runtime.statistics import TelemetryStatistics
 from .service.calls import TelemetryCalls
 
 EXIT_SECONDS: Final = 2.0  # sentry-sdk's bound for the flush at interpreter exit
@@ -56,16 +55,6 @@ DIGEST_SECONDS: Final = 1.0  # at close(), to digest what has come back; nothing
 CLOSED: Final = "the telemetry is closed; start another one"
 
 A = TypeVar("A")
-
-
-@dataclass(frozen=True, slots=True)
-class TelemetryStatistics:
-    """A look inside: the door, the runtime, and the workers (current, and all kept)."""
-
-    door: DoorStatistics
-    runtime: BaseStatistics
-    workers: int
-    workers_retained: int
 
 
 class Telemetry(TelemetryCalls):
@@ -90,10 +79,11 @@ class Telemetry(TelemetryCalls):
         metrics_port: int | None = None,
         clock: Clock | None = None,
         children: ChildClasses | None = None,
+        data_dir: str | Path | None = None,
         schedule: SeededSchedule | None = None,
     ) -> None:
         super().__init__()
-        _check_webhook(settings.webhook)
+        check_webhook(settings.webhook)
         self.settings = settings
         self.clock = clock or SystemClock()
         self._base = InProcessBase(self.clock, schedule=schedule)
@@ -104,6 +94,7 @@ class Telemetry(TelemetryCalls):
             else MetricsServer(self.metrics, settings.node_id, metrics_port)
         )
         self._reporter = LoggingReporter(self.clock)
+        self._store = open_store(data_dir, self.metrics, self._reporter)
         self._door = Door(
             self.clock,
             stats_capacity=settings.capacity,
@@ -122,11 +113,12 @@ class Telemetry(TelemetryCalls):
         self._poster = HttpPoster(self._door, hold=hold, release=release, reporter=self._reporter)
         self._system = ActorSystem(self._base, transientUnique=True)
         self._supervisor = self._system.createActor(Supervisor)
-        self.dead_letters = MemoryDeadLetters(self.metrics)
+        self.dead_letters = box_in(self._store, self.metrics)
         self._given_up = ""
         around = (self._analytics, self._poster, self._reporter, self.dead_letters, self)
-        ports = Ports(self._door, self.metrics, *around)
-        configure = ConfigureSupervisor(settings, ports, children or ChildClasses())
+        configure = ConfigureSupervisor(
+            settings, Ports(self._door, self.metrics, *around), children or ChildClasses()
+        )
         self._guardian = self._system.createActor(Guardian)
         self._system.tell(self._guardian, ConfigureGuardian(self._supervisor, configure))
         self._closing = threading.Lock()
@@ -134,10 +126,10 @@ class Telemetry(TelemetryCalls):
         self._handed_over = False
         if not isinstance(self.clock, VirtualClock):
             self._base.start()
+        self.dead_letters.watch(self._replay)
         atexit.register(self.close, EXIT_SECONDS)
 
     def __enter__(self) -> Self:
-        """The telemetry itself."""
         return self
 
     def __exit__(
@@ -146,11 +138,9 @@ class Telemetry(TelemetryCalls):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close, waiting as `close()` does by default."""
         self.close()
 
     def __repr__(self) -> str:
-        """One line for a debugger."""
         state = "closed" if self._closed else "open"
         return f"<Telemetry {self.settings.node_id} {state} {self._door!r}>"
 
@@ -247,10 +237,11 @@ class Telemetry(TelemetryCalls):
         self._door.close()
         self._system.shutdown()
         complete &= self._analytics.close(limit.left())
+        if self._store is not None:
+            complete &= self._store.close(limit.left())
         if self._metrics_server is not None:
             self._metrics_server.close()
-        lost = self.metrics.lost() - lost_before
-        if lost:
+        if lost := self.metrics.lost() - lost_before:
             self._reporter.lost_at_close(lost)
         return complete and not lost
 
@@ -259,19 +250,28 @@ class Telemetry(TelemetryCalls):
             raise SystemClosedError(CLOSED)
         self._door.enter(self._supervisor, call)
 
-    def replay_dead_letter(self, number: int) -> bool:
-        """Take a letter out of `dead_letters` and let its input enter once more, as a new one.
+    def replay_dead_letter(self, letter_id: int) -> bool:
+        """Let the call of this dead letter enter once more, as a new one.
 
         Returns:
-            False when there is no such letter, or it is not a call: it stays in the box.
+            False: there is no such letter, it was replayed before, or it is no call.
 
         Raises:
             SystemClosedError: It was closed before.
             SystemBrokenError: The supervisor was given up.
         """
         self._check_open()
-        call = self.dead_letters.take_call(number)
-        return call is not None and self._door.enter(self._supervisor, call)
+        kept = self.dead_letters.get(letter_id)
+        if kept is None or call_of(kept.letter) is None:
+            return False
+        letter = self.dead_letters.take(letter_id)
+        return letter is not None and self._replay(letter_id, letter)
+
+    def _replay(self, letter_id: int, letter: DeadLetter) -> bool:
+        call = call_of(letter)
+        if call is None:
+            raise UnknownMessageError(f"a {letter.message} is no call: it cannot be replayed")
+        return not self._closed and self._door.enter(self._supervisor, call)
 
     def shard_given_up(self, reason: str) -> None:
         """The supervisor failed too often: whoever waits is told so, what comes is dropped."""
@@ -313,6 +313,7 @@ def start(
     capacity: int = CAPACITY,
     clock: Clock | None = None,
     children: ChildClasses | None = None,
+    data_dir: str | Path | None = None,
 ) -> Telemetry:
     """Start greenroom in this process, on one background thread.
 
@@ -327,6 +328,7 @@ def start(
             counted. Calls of other kinds have twice that room.
         clock: A `VirtualClock` for tests and replays; None is the system's clock.
         children: Classes to run in place of greenroom's own actors, for tests.
+        data_dir: Keeps the dead letters, for one process at a time; None: in memory.
 
     Raises:
         ConfigError: A setting is wrong, or the port is taken; nothing was started.
@@ -339,19 +341,10 @@ def start(
         webhook=WebhookSettings() if webhook is None else webhook,
     )
     return Telemetry(
-        settings, analytics=analytics, metrics_port=metrics_port, clock=clock, children=children
+        settings,
+        analytics=analytics,
+        metrics_port=metrics_port,
+        clock=clock,
+        children=children,
+        data_dir=data_dir,
     )
-
-
-def _check_webhook(webhook: WebhookSettings) -> None:
-    """Try out URLs and keys now, rather than fail at the first webhook."""
-    for url in webhook.urls:
-        try:
-            check_url(url)
-        except TransportError as error:
-            raise ConfigError(f"webhook.urls: {error}") from error
-    for api_key, secret in webhook.keys.items():
-        try:
-            sign(b"", api_key, secret, 0)
-        except UnsendableError as error:
-            raise ConfigError(f"webhook.keys: {error}") from error

@@ -8,6 +8,7 @@ from typing import Final
 
 from ..core.ports import Clock
 from ..core.times import to_ns
+from ..errors import StoreError
 from ..messages.control import ChildFailed
 
 log: Final = logging.getLogger("greenroom")
@@ -56,6 +57,14 @@ class LoggingReporter:
     def shard_given_up(self, reason: str) -> None:
         """Nothing is processed any more: always a line of its own."""
         log.critical("greenroom stands still: %s; restart the process", reason)
+
+    def store_failed(self, error: StoreError) -> None:
+        """Something was not written to the data directory, or not read."""
+        self._log("store", "%s: %s", type(error).__name__, error)
+
+    def replay_failed(self, letter_id: int, error: BaseException) -> None:
+        """A dead letter could not be replayed; the next attempt is somebody's decision."""
+        self._log("replay", "dead letter %d was not replayed", letter_id, error=error)
 
     def lost_at_close(self, count: int) -> None:
         """What could not be handed over before the end: always a line of its own."""

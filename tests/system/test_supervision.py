@@ -118,7 +118,7 @@ def test_a_worker_that_fails_keeps_all_but_the_poison_and_siblings_notice_nothin
         running.reported(BOB, 7)
 
         assert running.flushed() == {ALICE: 11, BOB: 7}
-        (kept,) = telemetry.dead_letters.letters()
+        (kept,) = telemetry.dead_letters.list()
         letter = kept.letter
         assert (letter.actor, letter.key) == ("FragileWorker", f"{ROOM_ID}/{ALICE}")
         assert letter.message == "TrackStat"
@@ -173,16 +173,16 @@ def test_a_supervisor_goes_on_after_a_call_that_it_cannot_digest_which_can_be_re
         running.reported(ALICE, 6)
 
         assert running.flushed() == {ALICE: 11}
-        (kept,) = telemetry.dead_letters.letters()
+        (kept,) = telemetry.dead_letters.list()
         assert decode(kept.letter.body) == RoomStarted(room())
         assert running.restarts("Supervisor") == 1
         assert not running.analytics.events
-        assert telemetry.replay_dead_letter(kept.number)
+        assert telemetry.replay_dead_letter(kept.id)
         telemetry.sync()
         assert [event.type for event in running.analytics.events] == [
             AnalyticsEventType.ROOM_CREATED
         ]
-        assert not telemetry.replay_dead_letter(kept.number), "only once"
+        assert not telemetry.replay_dead_letter(kept.id), "only once"
 
 
 class BrokenRecorder(Recorder):
@@ -201,9 +201,7 @@ def test_an_event_that_the_recorder_cannot_digest_costs_that_event_only() -> Non
         telemetry.send_event(AnalyticsEvent(room_id="RM_1"))
 
         assert running.flushed() == {ALICE: 5}
-        assert [kept.letter.message for kept in telemetry.dead_letters.letters()] == [
-            "RecordEvent"
-        ]
+        assert [kept.letter.message for kept in telemetry.dead_letters.list()] == ["RecordEvent"]
 
 
 def test_a_failure_that_never_ends_is_handed_upwards_until_the_host_is_told() -> None:
