@@ -78,7 +78,7 @@ class TrackAccumulator:
     """The samples of one track, merged as they come.
 
     Holds no sample, only sums and extremes, and 4 bytes a score (a median needs them all): in
-    all about 0.5 KB after ten samples.
+    all about 0.6 KB after ten samples.
 
     Kept quirks: sums wrap at the field's width; scores add up in float32; a sample that is not
     valid is skipped, yet the MIME type is that of the last sample, valid or not; a time of zero
