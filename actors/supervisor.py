@@ -13,6 +13,7 @@ Source: livekit pkg/telemetry/{telemetryservice,events,stats}.go at b81bac0ec3.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from sys import intern  # participants share a room: one text for all of them
 
 from livekit.protocol.analytics import AnalyticsStat
 
@@ -254,7 +255,7 @@ class Supervisor(Announcer, SupervisingActor):
 
     def _open(self, call: ParticipantCall, guard: GuardID | None) -> Opened[ActorAddress]:
         """The open worker of the call's participant, started if need be."""
-        key = WorkerKey(RoomID(call.room.sid), ParticipantID(call.participant.sid))
+        key = WorkerKey(RoomID(intern(call.room.sid)), ParticipantID(call.participant.sid))
         opened = self.roster.open(key, guard)
         if opened.is_new:
             try:
@@ -266,7 +267,7 @@ class Supervisor(Announcer, SupervisingActor):
 
     def _start_worker(self, entry: Entry[ActorAddress], call: ParticipantCall) -> None:
         identity = ParticipantIdentity(call.participant.identity)
-        spec = WorkerSpec(entry.key, entry.incarnation, RoomName(call.room.name), identity)
+        spec = WorkerSpec(entry.key, entry.incarnation, RoomName(intern(call.room.name)), identity)
         first_message = ConfigureWorker(spec, self.recorder, self._close_wait_ns)
         entry.address = self._start(self._children.worker, first_message)
         entry.flushed = self.rounds.number  # what came before its birth is not its concern
