@@ -8,12 +8,16 @@ GreenroomError
 ├─ TransportError                       a webhook attempt got no HTTP answer
 ├─ UnsendableError                      a webhook cannot be signed as it was asked for
 ├─ RecordingError (also ValueError)     a recording or vector file is wrong; says file:line
+├─ StoreError                           the database in data_dir cannot be used, or lost a write
 └─ LifecycleError
+   ├─ RestartBudgetError                an actor failed more often than its child spec bears
    ├─ SystemClosedError                 used after close()
    └─ SystemBrokenError                 the dispatch thread died; __cause__ says why
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 
 class GreenroomError(Exception):
@@ -82,8 +86,26 @@ class RecordingError(GreenroomError, ValueError):
         self.reason = reason
 
 
+class StoreError(GreenroomError):
+    """The database in the data directory cannot be used: full disk, no database, other version.
+
+    Args:
+        path: The database's file.
+        reason: What is wrong, in SQLite's words where they are its.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
 class LifecycleError(GreenroomError):
     """A call came at a time when it cannot be served."""
+
+
+class RestartBudgetError(LifecycleError):
+    """An actor failed more often than its child spec bears."""
 
 
 class SystemClosedError(LifecycleError):

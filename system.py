@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import atexit
 import threading
-from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from thespian.actors import ActorSystem
 
+from .actors.guardian import ConfigureGuardian, Guardian
 from .actors.supervisor import ChildClasses, ConfigureSupervisor, Supervisor
 from .adapters.analytics import AnalyticsThread, NullAnalyticsService
+from .adapters.dead_letters import call_of
 from .adapters.exposition import MetricsServer
 from .adapters.http import HttpPoster
 from .adapters.reporter import LoggingReporter
+from .adapters.store import open_store
+from .adapters.stored_dead_letters import box_in
 from .config import (
     CAPACITY,
     CLOSE_WAIT_SECONDS,
@@ -28,23 +32,21 @@ from .config import (
 )
 from .core.metrics import Metrics
 from .core.ports import AnalyticsService, Clock, Ports
-from .core.url import check_url
-from .core.webhook import sign
+from .core.webhook_checks import check_webhook
 from .errors import (
-    ConfigError,
     LifecycleError,
     SystemBrokenError,
     SystemClosedError,
-    TransportError,
-    UnsendableError,
+    UnknownMessageError,
 )
 from .messages.calls import Call, FlushStats
-from .messages.control import AskWorkers, Input, Workers
+from .messages.control import AskWorkers, DeadLetter, Drain, Input, Workers
 from .runtime.base import InProcessBase
 from .runtime.clock import SystemClock, VirtualClock
-from .runtime.door import Door, DoorStatistics
+from .runtime.door import Door
 from .runtime.driver import Limit
-from .runtime.meter import BaseStatistics
+from .runtime.schedule import SeededSchedule
+from .runtime.statistics import TelemetryStatistics
 from .service.calls import TelemetryCalls
 
 EXIT_SECONDS: Final = 2.0  # sentry-sdk's bound for the flush at interpreter exit
@@ -55,21 +57,18 @@ CLOSED: Final = "the telemetry is closed; start another one"
 A = TypeVar("A")
 
 
-@dataclass(frozen=True, slots=True)
-class TelemetryStatistics:
-    """A look inside: the door, the runtime, and the workers (current, and all kept)."""
-
-    door: DoorStatistics
-    runtime: BaseStatistics
-    workers: int
-    workers_retained: int
-
-
 class Telemetry(TelemetryCalls):
     """A running greenroom in this process; made by `start()`. A `TelemetryService`.
 
     With a `VirtualClock` nothing runs by itself: `advance_to()` and `sync()` run the actors on
     the calling thread, and time stands still in between.
+
+    Args:
+        schedule: Another order of delivery, for tests; all others are those of `start()`.
+
+    Raises:
+        ConfigError: A setting is wrong, or the port is taken.
+        LifecycleError: A schedule was given, and the clock is not virtual.
     """
 
     def __init__(
@@ -80,11 +79,14 @@ class Telemetry(TelemetryCalls):
         metrics_port: int | None = None,
         clock: Clock | None = None,
         children: ChildClasses | None = None,
+        data_dir: str | Path | None = None,
+        schedule: SeededSchedule | None = None,
     ) -> None:
         super().__init__()
-        _check_webhook(settings.webhook)
+        check_webhook(settings.webhook)
         self.settings = settings
         self.clock = clock or SystemClock()
+        self._base = InProcessBase(self.clock, schedule=schedule)
         self.metrics = Metrics(threading.Lock())
         self._metrics_server = (  # first, because the port may be taken
             None
@@ -92,13 +94,13 @@ class Telemetry(TelemetryCalls):
             else MetricsServer(self.metrics, settings.node_id, metrics_port)
         )
         self._reporter = LoggingReporter(self.clock)
+        self._store = open_store(data_dir, self.metrics, self._reporter)
         self._door = Door(
             self.clock,
             stats_capacity=settings.capacity,
             hard_capacity=2 * settings.capacity,
             on_drop=self._on_drop,
         )
-        self._base = InProcessBase(self.clock)
         self._base.door = self._door
         hold, release = self._base.hold, self._base.release
         self._analytics = AnalyticsThread(
@@ -111,18 +113,23 @@ class Telemetry(TelemetryCalls):
         self._poster = HttpPoster(self._door, hold=hold, release=release, reporter=self._reporter)
         self._system = ActorSystem(self._base, transientUnique=True)
         self._supervisor = self._system.createActor(Supervisor)
-        ports = Ports(self._door, self.metrics, self._analytics, self._poster, self._reporter)
-        configure = ConfigureSupervisor(settings, ports, children or ChildClasses())
-        self._system.tell(self._supervisor, configure)
+        self.dead_letters = box_in(self._store, self.metrics)
+        self._given_up = ""
+        around = (self._analytics, self._poster, self._reporter, self.dead_letters, self)
+        configure = ConfigureSupervisor(
+            settings, Ports(self._door, self.metrics, *around), children or ChildClasses()
+        )
+        self._guardian = self._system.createActor(Guardian)
+        self._system.tell(self._guardian, ConfigureGuardian(self._supervisor, configure))
         self._closing = threading.Lock()
         self._closed = False
         self._handed_over = False
         if not isinstance(self.clock, VirtualClock):
             self._base.start()
+        self.dead_letters.watch(self._replay)
         atexit.register(self.close, EXIT_SECONDS)
 
     def __enter__(self) -> Self:
-        """The telemetry itself."""
         return self
 
     def __exit__(
@@ -131,11 +138,9 @@ class Telemetry(TelemetryCalls):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close, waiting as `close()` does by default."""
         self.close()
 
     def __repr__(self) -> str:
-        """One line for a debugger."""
         state = "closed" if self._closed else "open"
         return f"<Telemetry {self.settings.node_id} {state} {self._door!r}>"
 
@@ -222,6 +227,7 @@ class Telemetry(TelemetryCalls):
         lost_before = self.metrics.lost()
         self._door.enter(self._supervisor, FlushStats())
         try:
+            self._system.tell(self._guardian, Drain())
             complete = self._base.quiesce(limit.left())
             complete &= self._poster.close(limit.left())
             self._base.barrier(DIGEST_SECONDS)  # the notifier learns which attempts were cut off
@@ -231,10 +237,11 @@ class Telemetry(TelemetryCalls):
         self._door.close()
         self._system.shutdown()
         complete &= self._analytics.close(limit.left())
+        if self._store is not None:
+            complete &= self._store.close(limit.left())
         if self._metrics_server is not None:
             self._metrics_server.close()
-        lost = self.metrics.lost() - lost_before
-        if lost:
+        if lost := self.metrics.lost() - lost_before:
             self._reporter.lost_at_close(lost)
         return complete and not lost
 
@@ -243,6 +250,35 @@ class Telemetry(TelemetryCalls):
             raise SystemClosedError(CLOSED)
         self._door.enter(self._supervisor, call)
 
+    def replay_dead_letter(self, letter_id: int) -> bool:
+        """Let the call of this dead letter enter once more, as a new one.
+
+        Returns:
+            False: there is no such letter, it was replayed before, or it is no call.
+
+        Raises:
+            SystemClosedError: It was closed before.
+            SystemBrokenError: The supervisor was given up.
+        """
+        self._check_open()
+        kept = self.dead_letters.get(letter_id)
+        if kept is None or call_of(kept.letter) is None:
+            return False
+        letter = self.dead_letters.take(letter_id)
+        return letter is not None and self._replay(letter_id, letter)
+
+    def _replay(self, letter_id: int, letter: DeadLetter) -> bool:
+        call = call_of(letter)
+        if call is None:
+            raise UnknownMessageError(f"a {letter.message} is no call: it cannot be replayed")
+        return not self._closed and self._door.enter(self._supervisor, call)
+
+    def shard_given_up(self, reason: str) -> None:
+        """The supervisor failed too often: whoever waits is told so, what comes is dropped."""
+        self._given_up = reason
+        self._reporter.shard_given_up(reason)
+        self._door.close("broken")
+
     def _refuse_analytics(self) -> None:
         if self._analytics.is_current_thread():
             raise LifecycleError("an AnalyticsService cannot wait for the telemetry that calls it")
@@ -250,6 +286,8 @@ class Telemetry(TelemetryCalls):
     def _check_open(self) -> None:
         if self._closed:
             raise SystemClosedError(CLOSED)
+        if self._given_up:
+            raise SystemBrokenError(self._given_up)
 
     def _ask(self, question: object, answer: type[A]) -> A:
         self._check_open()
@@ -275,6 +313,7 @@ def start(
     capacity: int = CAPACITY,
     clock: Clock | None = None,
     children: ChildClasses | None = None,
+    data_dir: str | Path | None = None,
 ) -> Telemetry:
     """Start greenroom in this process, on one background thread.
 
@@ -289,6 +328,7 @@ def start(
             counted. Calls of other kinds have twice that room.
         clock: A `VirtualClock` for tests and replays; None is the system's clock.
         children: Classes to run in place of greenroom's own actors, for tests.
+        data_dir: Keeps the dead letters, for one process at a time; None: in memory.
 
     Raises:
         ConfigError: A setting is wrong, or the port is taken; nothing was started.
@@ -301,19 +341,10 @@ def start(
         webhook=WebhookSettings() if webhook is None else webhook,
     )
     return Telemetry(
-        settings, analytics=analytics, metrics_port=metrics_port, clock=clock, children=children
+        settings,
+        analytics=analytics,
+        metrics_port=metrics_port,
+        clock=clock,
+        children=children,
+        data_dir=data_dir,
     )
-
-
-def _check_webhook(webhook: WebhookSettings) -> None:
-    """Try out URLs and keys now, rather than fail at the first webhook."""
-    for url in webhook.urls:
-        try:
-            check_url(url)
-        except TransportError as error:
-            raise ConfigError(f"webhook.urls: {error}") from error
-    for api_key, secret in webhook.keys.items():
-        try:
-            sign(b"", api_key, secret, 0)
-        except UnsendableError as error:
-            raise ConfigError(f"webhook.keys: {error}") from error

@@ -8,8 +8,10 @@ The only actor module that imports Thespian. A subclass declares its handlers:
 An actor has no constructor arguments in Thespian, so its first message configures it, and what
 comes earlier is stashed: Thespian promises order per sender and receiver only. A wake-up is no
 input yet: its payload goes through the door to the actor itself, and comes back stamped.
-No handler lets an exception out, because Thespian would run it again on the half-changed actor:
-the input is dropped and reported to the parent, the actor goes on with the state it has.
+No handler lets an exception out, because Thespian would run it again on the half-changed actor.
+The message is poison: it is reported to the parent, and the actor stands still, holding what
+else it is told, until its parent tells it to restart. It keeps its address, its mailbox and its
+state, whose changes are all or nothing (`core`), so nobody else notices.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ from thespian.actors import (
 from ..config import Settings
 from ..core.ports import Door, Ports
 from ..errors import UnknownMessageError
-from ..messages.control import Input, InputFailed, Stamped
+from ..messages.codec import encode
+from ..messages.control import ChildFailed, Input, Restart, Stamped
 
 __all__ = [  # Thespian's names are here for the other actors: only this module imports it
     "ActorAddress",
@@ -87,7 +90,9 @@ class GreenroomActor(Actor):
     settings: Settings
     door: Door
     parent: ActorAddress = _NOBODY  # who configured this actor
-    _stash: list[tuple[object, ActorAddress]] | None = None
+    _holds = True  # messages are held: before the first message, and while it stands still
+    _held: list[tuple[object, ActorAddress]] | None = None
+    _unfinished: Callable[[], None] | None = None  # how to begin, when that has failed
 
     def __init_subclass__(cls) -> None:
         """Collect the marked handlers into two tables, so that dispatch is one look-up."""
@@ -96,8 +101,8 @@ class GreenroomActor(Actor):
 
     def receiveMessage(self, message: object, sender: ActorAddress) -> None:
         """Thespian's entry: find the handler, run it, keep its failure inside."""
-        if self.parent is _NOBODY:
-            self._before_configuration(message, sender)
+        if self._holds:
+            self._receive_held(message, sender)
             return
         try:
             if type(message) is Stamped:
@@ -105,8 +110,10 @@ class GreenroomActor(Actor):
                 self.stamped_handlers.get(type(body), _unknown)(self, body, message)
             else:
                 self.told_handlers.get(type(message), _unknown)(self, message, sender)
+        except UnknownMessageError as error:
+            self._report(message, error, stands_still=False)
         except (Exception, SystemExit) as error:  # noqa: BLE001  # the one place: reported, not lost
-            self._report(message, error)
+            self._stand_still(message, error)
 
     def on_configure(self, configure: Any) -> None:  # each actor has its own
         """Take what the parent gives; the first thing that happens to an actor."""
@@ -120,48 +127,87 @@ class GreenroomActor(Actor):
         """End this actor after the messages that it already has."""
         self.send(self.myAddress, ActorExitRequest())
 
-    def report_failure(self, failure: InputFailed) -> None:
-        """Hand a failure to whoever answers for this actor: its parent."""
-        self.send(self.parent, failure)
+    def describe(self) -> tuple[str, int]:
+        """Which one of its kind this actor is, for people, and its incarnation."""
+        return "", 0
 
-    def _before_configuration(self, message: object, sender: ActorAddress) -> None:
-        if isinstance(message, ActorSystemMessage):
+    def on_restart(self) -> None:
+        """Settle what the failure may have left undone; called before what was held."""
+
+    def _receive_held(self, message: object, sender: ActorAddress) -> None:
+        if self.parent is _NOBODY:
+            if isinstance(message, ActorSystemMessage):
+                return
+            if isinstance(message, self.configured_by()):
+                self.parent = sender
+                self._go_on(message, lambda: self.on_configure(message))
+                return
+        elif type(message) is Restart:
+            self._go_on(message, self._unfinished or self.on_restart)
             return
-        if not isinstance(message, self.configured_by()):
-            self._stash = [*(self._stash or ()), (message, sender)]
+        elif isinstance(message, ActorExitRequest):
+            self._go_on(message, self._unfinished or self.on_restart)
+            while self._held:  # nobody will restart it any more, and nothing is to be lost
+                self._go_on(message, _nothing)
+            self._holds = False
+            self.receiveMessage(message, sender)
             return
-        self.parent = sender
+        self._held = [*(self._held or ()), (message, sender)]
+
+    def _go_on(self, message: object, begin: Callable[[], None]) -> None:
+        """Begin, then handle what was held, until something fails again."""
+        held, self._held = self._held or [], None
+        self._holds, self._unfinished = False, None
         try:
-            self.on_configure(message)
+            begin()
         except (Exception, SystemExit) as error:  # noqa: BLE001  # as in receiveMessage
-            self._report(message, error)
-        for early, its_sender in self._stash or ():
-            self.receiveMessage(early, its_sender)
-        self._stash = None
+            self._unfinished = begin
+            self._stand_still(message, error)
+        handled = 0
+        while handled < len(held) and not self._holds:
+            self.receiveMessage(*held[handled])
+            handled += 1
+        if self._holds:
+            self._held = held[handled:]
 
     @classmethod
     def configured_by(cls) -> type:
         """The type of this actor's first message."""
         return Configure
 
-    def _report(self, message: object, error: BaseException) -> None:
-        body, position = message, 0
+    def _stand_still(self, message: object, error: BaseException) -> None:
+        self._holds = True
+        self._report(message, error, stands_still=True)
+
+    def _report(self, message: object, error: BaseException, *, stands_still: bool) -> None:
+        body, position, at_ns = message, 0, 0
         if isinstance(message, Stamped):
-            body, position = message.body, message.position
-        self.report_failure(
-            InputFailed(
+            body, position, at_ns = message.body, message.position, message.at_ns
+        key, incarnation = self.describe()
+        self.send(
+            self.parent,
+            ChildFailed(
                 actor=type(self).__name__,
                 message=type(body).__name__,
                 position=position,
                 error=repr(error),
                 traceback="".join(traceback.format_exception(error)),
-            )
+                key=key,
+                incarnation=incarnation,
+                at_ns=at_ns,
+                body=_wire_form(body),
+                stands_still=stands_still,
+            ),
         )
 
     @told(WakeupMessage)
     def on_wakeup(self, wakeup: WakeupMessage, sender: ActorAddress) -> None:
         """Through the door, to be stamped."""
         self.door.enter(self.myAddress, wakeup.payload)
+
+    @told(Restart)
+    def on_needless_restart(self, restart: Restart, sender: ActorAddress) -> None:
+        """It goes on already."""
 
     @told(ActorExitRequest, ChildActorExited)
     def on_system_message(self, message: object, sender: ActorAddress) -> None:
@@ -173,13 +219,24 @@ def _unknown(actor: GreenroomActor, body: object, _: object) -> None:
         raise UnknownMessageError(f"{type(actor).__name__} has no handler for it")
 
 
+def _nothing() -> None:
+    """All that was to be done at the restart has been tried."""
+
+
+def _wire_form(body: object) -> bytes:
+    try:
+        return encode(body)
+    except Exception:  # noqa: BLE001  # poison may break anything; the report must get through
+        return b""
+
+
 def _collect_handlers(cls: type[GreenroomActor]) -> None:
-    """Into two tables, so that dispatch is one look-up."""
-    cls.told_handlers = dict(cls.told_handlers)
-    cls.stamped_handlers = dict(cls.stamped_handlers)
-    for attribute in vars(cls).values():
-        cls.told_handlers.update(dict.fromkeys(getattr(attribute, _TOLD, ()), attribute))
-        cls.stamped_handlers.update(dict.fromkeys(getattr(attribute, _STAMPED, ()), attribute))
+    """Into two tables, so that dispatch is one look-up; a subclass's handler wins."""
+    cls.told_handlers, cls.stamped_handlers = {}, {}
+    for base in reversed(cls.__mro__):
+        for attribute in vars(base).values():
+            cls.told_handlers.update(dict.fromkeys(getattr(attribute, _TOLD, ()), attribute))
+            cls.stamped_handlers.update(dict.fromkeys(getattr(attribute, _STAMPED, ()), attribute))
 
 
 _collect_handlers(GreenroomActor)  # __init_subclass__ runs for subclasses only

@@ -10,6 +10,7 @@ Source: livekit/protocol webhook/notifier.go, DefaultNotifier.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final, assert_never
 
 from livekit.protocol.models import WebhookConfig
@@ -38,6 +39,7 @@ from ..messages.outputs import AttemptEnded, Notify, RetryDue, SweepDue
 from ._base import ActorAddress, ActorExitRequest, Configure, GreenroomActor, stamped, told
 
 UNFINISHED: Final = "webhook_unfinished"
+INTERNAL_ERROR: Final = "internal error; see the dead letters"
 
 
 class Notifier(GreenroomActor):
@@ -59,6 +61,9 @@ class Notifier(GreenroomActor):
         self.outbox = Outbox(self._policy)
         self._awaits_sweep = False
         self._sweeps = 0
+        self._todo: deque[tuple[Decision, int]] = deque()  # decided, not carried out yet; when
+        self._judging: AttemptEnded | None = None
+        self._last_ns = 0
 
     @told(Notify)
     def on_notify(self, notify: Notify, sender: ActorAddress) -> None:
@@ -79,19 +84,21 @@ class Notifier(GreenroomActor):
             key, body = event_key(event), encode_body(event)
             for target in targets:
                 offered = self.outbox.offer(target, key, event, body, notify.at_ns)
-                self._carry_out(offered, notify.at_ns)
+                self._todo.extend((decision, notify.at_ns) for decision in offered)
+            self._carry_out()
             self._await_sweep()
 
     @stamped(AttemptEnded)
     def on_attempt_ended(self, ended: AttemptEnded, stamp: Stamped) -> None:
         """Delivered, to be retried, or given up."""
+        self._judging, self._last_ns = ended, stamp.at_ns
         fraction = derive_fraction(stamp.position, ended.delivery_id)
-        self._carry_out(self.outbox.attempt_ended(ended, stamp.at_ns, fraction), stamp.at_ns)
+        self._decide(self.outbox.attempt_ended(ended, stamp.at_ns, fraction), stamp.at_ns)
 
     @stamped(RetryDue)
     def on_retry_due(self, due: RetryDue, stamp: Stamped) -> None:
         """The next attempt, unless this wake-up came too late for it."""
-        self._carry_out(self.outbox.retry_due(due), stamp.at_ns)
+        self._decide(self.outbox.retry_due(due), stamp.at_ns)
 
     @stamped(SweepDue)
     def on_sweep_due(self, due: SweepDue, stamp: Stamped) -> None:
@@ -109,6 +116,20 @@ class Notifier(GreenroomActor):
         if held:
             self.metrics.dropped(UNFINISHED, held)
 
+    def on_restart(self) -> None:
+        """Carry out what was decided before the failure; what cannot be is given up."""
+        if self._judging is not None:  # whatever it was in the answer, it must not hold the queue
+            ended, self._judging = self._judging, None
+            self._fail_attempt(ended.delivery_id, ended.attempt, self._last_ns)
+        elif self._todo:
+            decision, at_ns = self._todo.popleft()
+            if isinstance(decision, Send):
+                self._fail_attempt(decision.delivery.id, decision.attempt, at_ns)
+            elif isinstance(decision, Wait):
+                self._todo.appendleft((decision, at_ns))
+        self._carry_out()
+        self._await_sweep()
+
     # ── helpers ─────────────────────────────────────────────────────────────────────────────
 
     def _extra_target(self, extra: WebhookConfig) -> Target:
@@ -122,8 +143,16 @@ class Notifier(GreenroomActor):
             raise UnsendableError(NO_SECRET_FOR_KEY)
         return resolve_target(self._static, extra_webhooks=(extra,), secret=secret)
 
-    def _carry_out(self, decisions: tuple[Decision, ...], at_ns: int) -> None:
-        for decision in decisions:
+    def _decide(self, decisions: tuple[Decision, ...], at_ns: int) -> None:
+        self._last_ns = at_ns
+        self._judging = None
+        self._todo.extend((decision, at_ns) for decision in decisions)
+        self._carry_out()
+
+    def _carry_out(self) -> None:
+        """Do what was decided, in order; a decision is forgotten when it is done."""
+        while self._todo:
+            decision, at_ns = self._todo[0]
             match decision:
                 case Queued(length):
                     self.metrics.webhook_queued(length)
@@ -136,6 +165,22 @@ class Notifier(GreenroomActor):
                     self.door.enter(self.parent, calls.Webhook(describe(decision)))
                 case _:
                     assert_never(decision)
+            self._todo.popleft()
+
+    def _fail_attempt(self, delivery_id: int, attempt: int, at_ns: int) -> None:
+        """An attempt that came to nothing here: the delivery fails, its queue goes on."""
+        ended = AttemptEnded(
+            delivery_id,
+            attempt,
+            status=None,
+            retry_after="",
+            error=INTERNAL_ERROR,
+            retryable=False,
+            sent=False,
+            duration_ns=0,
+        )
+        decisions = self.outbox.attempt_ended(ended, at_ns, 0.0)
+        self._todo.extendleft((decision, at_ns) for decision in reversed(decisions))
 
     def _send(self, delivery: Delivery, attempt: int, at_ns: int) -> None:
         """Sign anew, because a token is valid for minutes and retries go on for days."""

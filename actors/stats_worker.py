@@ -38,6 +38,7 @@ class StatsWorker(GreenroomActor):
     state: WorkerState
     recorder: ActorAddress
     close_wait_ns: int
+    _retire: Retire | None = None  # under way
 
     @classmethod
     def configured_by(cls) -> type:
@@ -71,11 +72,23 @@ class StatsWorker(GreenroomActor):
     @told(Retire)
     def on_retire(self, retire: Retire, sender: ActorAddress) -> None:
         """Hand over what came after the last flush; the original loses that."""
+        self._retire = retire
         self._hand_over(retire.at_ns)
         self.exit()
+
+    def on_restart(self) -> None:
+        """To be retired is not forgotten."""
+        if self._retire is not None:
+            self.on_retire(self._retire, self.parent)
+
+    def describe(self) -> tuple[str, int]:
+        """Of which participant, in which life."""
+        spec = self.state.spec
+        return f"{spec.key.room_id}/{spec.key.participant_id}", spec.incarnation
 
     def _hand_over(self, at_ns: int) -> bool:
         flushed = self.state.flush(at_ns, self.close_wait_ns)
         if flushed.stats:
             self.send(self.recorder, RecordStats(flushed.stats))
+            self.state.clear()
         return flushed.closed

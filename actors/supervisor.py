@@ -13,36 +13,45 @@ Source: livekit pkg/telemetry/{telemetryservice,events,stats}.go at b81bac0ec3.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from sys import intern  # participants share a room: one text for all of them
 
-from livekit.protocol.analytics import AnalyticsEvent, AnalyticsStat
-from livekit.protocol.models import WebhookConfig
-from livekit.protocol.webhook import WebhookEvent
+from livekit.protocol.analytics import AnalyticsStat
 
 from ..config import Settings
 from ..core import analytics_events, webhook_events
-from ..core.ids import derive_id
 from ..core.ports import Ports
+from ..core.restarts import PERMANENT_CHILD, WORKER_CHILD, ChildSpec
 from ..core.roster import Entry, Opened, Roster
-from ..core.times import NS_PER_SECOND, to_ns
-from ..messages import calls, track_calls
-from ..messages.calls import Call
-from ..messages.control import AskWorkers, InputFailed, Stamped, Workers
-from ..messages.ids import GuardID, ParticipantID, ParticipantIdentity, RoomID, RoomName, WorkerKey
-from ..messages.outputs import Notify, RecordEvent, RecordNodeRooms, RecordStats
+from ..core.rounds import FlushRounds
+from ..core.times import to_ns
+from ..messages import calls
+from ..messages.control import AskWorkers, Restart, RestartDue, Stamped, Workers
+from ..messages.ids import (
+    GuardID,
+    Incarnation,
+    ParticipantID,
+    ParticipantIdentity,
+    RoomID,
+    RoomName,
+    WorkerKey,
+)
 from ..messages.stats import (
     Close,
-    Flush,
+    FlushSlice,
     FlushTick,
     Retire,
     SampleSkipped,
+    TickTaken,
     TrackStat,
     WorkerClosed,
     WorkerSpec,
 )
-from ._base import ActorAddress, Configure, GreenroomActor, stamped, told
+from ._base import ActorAddress, ActorExitRequest, Configure, GreenroomActor, stamped, told
+from .announcer import Announcer
 from .notifier import Notifier
 from .recorder import Recorder
 from .stats_worker import ConfigureWorker, StatsWorker
+from .supervising import SupervisingActor
 from .timer import Timer
 
 
@@ -68,7 +77,7 @@ class ConfigureSupervisor:
 ParticipantCall = calls.ParticipantJoined | calls.ParticipantActive | calls.ParticipantResumed
 
 
-class Supervisor(GreenroomActor):
+class Supervisor(Announcer, SupervisingActor):
     """The owner of the roster."""
 
     @classmethod
@@ -83,9 +92,13 @@ class Supervisor(GreenroomActor):
         self.metrics = configure.ports.metrics
         self.reporter = configure.ports.reporter
         self.roster: Roster[ActorAddress] = Roster()
+        self.rounds = FlushRounds(self.roster)
+        self._slice = configure.settings.flush_slice
+        self._ticks = self._ticked_at_ns = 0
+        self.dead_letters = configure.ports.dead_letters
+        self._budgets, self._standing = {}, {}
         self._children = configure.children
         self._close_wait_ns = to_ns(configure.settings.close_wait_seconds)
-        self._flushes = 0
         told_all = Configure(configure.settings, configure.ports)
         self.recorder = self._start(configure.children.recorder, told_all)
         self.notifier = self._start(configure.children.notifier, told_all)
@@ -103,17 +116,31 @@ class Supervisor(GreenroomActor):
         if entry is None:
             self.metrics.dropped("unknown_participant", intentional=True)
         else:
+            if entry.flushed != self.rounds.number:
+                self._flush_worker(entry)
             self.send(entry.address, TrackStat(key.track_id, key.stream_type, stat))
 
-    @told(FlushTick)
-    def on_flush_tick(self, tick: FlushTick, sender: ActorAddress) -> None:
+    @stamped(FlushTick)
+    def on_flush_tick(self, tick: FlushTick, stamp: Stamped) -> None:
         """Broadcast the tick to every worker."""
-        self._flush(tick.at_ns)
+        if tick.number <= self._ticks:
+            return  # a wake-up that came twice
+        self._ticks, self._ticked_at_ns = tick.number, stamp.at_ns
+        self.send(self.timer, TickTaken(tick.number, stamp.at_ns))
+        self._flush(stamp.at_ns)
 
     @stamped(calls.FlushStats)
     def on_flush_stats(self, call: calls.FlushStats, stamp: Stamped) -> None:
         """A flush between two ticks."""
         self._flush(stamp.at_ns)
+
+    @told(FlushSlice)
+    def on_flush_slice(self, turn: FlushSlice, sender: ActorAddress) -> None:
+        """Tell the next workers, then let inputs pass."""
+        for entry in self.rounds.next_slice(self._slice):
+            self._flush_worker(entry)
+        if self.rounds.is_going_on:
+            self.door.take_turn(self.myAddress, turn)
 
     @told(SampleSkipped)
     def on_sample_skipped(self, skipped: SampleSkipped, sender: ActorAddress) -> None:
@@ -123,9 +150,11 @@ class Supervisor(GreenroomActor):
     @told(WorkerClosed)
     def on_worker_closed(self, closed: WorkerClosed, sender: ActorAddress) -> None:
         """Retire that incarnation; its successor, if any, is not touched."""
-        entry = self.roster.retire(closed.incarnation)
+        entry = self.roster.keeper_of(closed.incarnation)
         if entry is not None:
+            self._flush_worker(entry)
             self.send(entry.address, Retire(closed.at_ns))
+            self.roster.retire(closed.incarnation)
 
     # ── participants ────────────────────────────────────────────────────────────────────────
 
@@ -160,9 +189,10 @@ class Supervisor(GreenroomActor):
     def on_participant_left(self, call: calls.ParticipantLeft, stamp: Stamped) -> None:
         """One collector ended; the last one closes the worker."""
         key = WorkerKey(RoomID(call.room.sid), ParticipantID(call.participant.sid))
-        left = self.roster.leave(key, call.guard)
+        left = self.roster.leave(key, call.guard, stamp.at_ns)
         if left.closed is not None:
             self.metrics.participant_closed()
+            self._flush_worker(left.closed)
             self.send(left.closed.address, Close(stamp.at_ns))
         if call.should_send_event:
             connected = left.was_connected
@@ -170,114 +200,6 @@ class Supervisor(GreenroomActor):
             self._record(
                 analytics_events.participant_left(call, stamp.at_ns, was_connected=connected)
             )
-
-    # ── tracks ──────────────────────────────────────────────────────────────────────────────
-
-    @stamped(track_calls.TrackPublishRequested)
-    def on_track_publish_requested(
-        self, call: track_calls.TrackPublishRequested, stamp: Stamped
-    ) -> None:
-        """An attempt is counted."""
-        self.metrics.track_publish_requested(call.track.type)
-        self._announce(call, stamp)
-
-    @stamped(track_calls.TrackPublished)
-    def on_track_published(self, call: track_calls.TrackPublished, stamp: Stamped) -> None:
-        """A success is counted, announced or not."""
-        self.metrics.track_published(call.track.type)
-        if call.should_send_event:
-            self._announce(call, stamp)
-
-    @stamped(track_calls.TrackUnpublished)
-    def on_track_unpublished(self, call: track_calls.TrackUnpublished, stamp: Stamped) -> None:
-        """The gauge goes down, announced or not."""
-        self.metrics.track_unpublished(call.track.type)
-        if call.should_send_event:
-            self._announce(call, stamp)
-
-    @stamped(track_calls.TrackSubscribeRequested)
-    def on_track_subscribe_requested(
-        self, call: track_calls.TrackSubscribeRequested, stamp: Stamped
-    ) -> None:
-        """An attempt is counted."""
-        self.metrics.track_subscribe_requested()
-        self._announce(call, stamp)
-
-    @stamped(track_calls.TrackSubscribed)
-    def on_track_subscribed(self, call: track_calls.TrackSubscribed, stamp: Stamped) -> None:
-        """A success is counted, announced or not."""
-        self.metrics.track_subscribed(call.track.type)
-        if call.should_send_event:
-            self._announce(call, stamp)
-
-    @stamped(track_calls.TrackUnsubscribed)
-    def on_track_unsubscribed(self, call: track_calls.TrackUnsubscribed, stamp: Stamped) -> None:
-        """The gauge goes down, announced or not."""
-        self.metrics.track_unsubscribed(call.track.type)
-        if call.should_send_event:
-            self._announce(call, stamp)
-
-    @stamped(track_calls.TrackSubscribeFailed)
-    def on_track_subscribe_failed(
-        self, call: track_calls.TrackSubscribeFailed, stamp: Stamped
-    ) -> None:
-        """The failure's text is a label."""
-        self.metrics.track_subscribe_failed(call.error, call.is_user_error)
-        self._announce(call, stamp)
-
-    # ── everything that is only announced ───────────────────────────────────────────────────
-
-    @stamped(
-        calls.RoomStarted,
-        calls.RoomEnded,
-        track_calls.TrackMuted,
-        track_calls.TrackUnmuted,
-        track_calls.TrackPublishedUpdate,
-        track_calls.TrackMaxSubscribedVideoQuality,
-        track_calls.TrackPublishRTPStats,
-        track_calls.TrackSubscribeRTPStats,
-        calls.IngressCreated,
-        calls.IngressDeleted,
-        calls.IngressStarted,
-        calls.IngressUpdated,
-        calls.IngressEnded,
-        calls.Report,
-        calls.APICall,
-        calls.Webhook,
-    )
-    def on_announcement(self, call: Call, stamp: Stamped) -> None:
-        """A webhook if the call has one, then its event."""
-        self._announce(call, stamp)
-
-    @stamped(calls.EgressStarted, calls.EgressUpdated, calls.EgressEnded)
-    def on_egress(
-        self, call: calls.EgressStarted | calls.EgressUpdated | calls.EgressEnded, stamp: Stamped
-    ) -> None:
-        """An egress request may name webhooks of its own."""
-        extra = webhook_events.extra_webhooks(call.info)
-        self._notify(webhook_events.webhook_of(call), stamp, extra)
-        self._record(analytics_events.event_of(call, stamp.at_ns))
-
-    @stamped(calls.NotifyEgressEvent)
-    def on_notify_egress_event(self, call: calls.NotifyEgressEvent, stamp: Stamped) -> None:
-        """A webhook without an event."""
-        extra = webhook_events.extra_webhooks(call.info)
-        self._notify(webhook_events.webhook_of(call), stamp, extra)
-
-    @stamped(calls.LocalRoomState)
-    def on_local_room_state(self, call: calls.LocalRoomState, stamp: Stamped) -> None:
-        """Passed on as it is."""
-        self.send(self.recorder, RecordNodeRooms(call.info))
-
-    @stamped(calls.SendStats)
-    def on_send_stats(self, call: calls.SendStats, stamp: Stamped) -> None:
-        """Passed on as they are."""
-        self.send(self.recorder, RecordStats(call.stats))
-
-    @stamped(calls.SendEvent)
-    def on_send_event(self, call: calls.SendEvent, stamp: Stamped) -> None:
-        """Passed on as it is."""
-        self._record(call.event)
 
     # ── questions and failures ──────────────────────────────────────────────────────────────
 
@@ -287,56 +209,76 @@ class Supervisor(GreenroomActor):
         retained = self.roster.statistics().retained
         self.send(sender, Workers(self.roster.status(), retained))
 
-    @told(InputFailed)
-    def on_input_failed(self, failure: InputFailed, sender: ActorAddress) -> None:
-        """A child dropped an input."""
-        self.report_failure(failure)
+    def spec_of(self, actor: str, incarnation: int) -> ChildSpec:
+        """A worker has an incarnation, the lasting children have none."""
+        return WORKER_CHILD if incarnation else PERMANENT_CHILD
 
-    def report_failure(self, failure: InputFailed) -> None:
-        """Count it and tell people; nobody stands above the supervisor here."""
-        self.metrics.failed(failure.actor)
-        self.reporter.input_failed(failure)
+    def give_up(self, due: RestartDue, address: ActorAddress, at_ns: int) -> None:
+        """A worker ends, and hands over what it can; without any of the others nothing works.
+
+        Raises:
+            RestartBudgetError: It is one of the others.
+        """
+        if not due.incarnation:
+            super().give_up(due, address, at_ns)
+        entry = self.roster.retire(Incarnation(due.incarnation))
+        if entry is not None and not entry.closed:
+            self.metrics.participant_closed()
+        self.metrics.dropped("worker_given_up")
+        self.send(address, Retire(at_ns))
+        self.send(address, ActorExitRequest())
+
+    def on_restart(self) -> None:
+        """Say again what the failure may have left unsaid: all of it may be said twice."""
+        if self._ticks:
+            self.send(self.timer, TickTaken(self._ticks, self._ticked_at_ns))
+        for entry in self.roster.closing():
+            self.send(entry.address, Close(entry.closed_at_ns))
+        if self.rounds.is_going_on:
+            self.door.take_turn(self.myAddress, FlushSlice())
+        self.restart_all()
+        if any(not incarnation for _, incarnation in self._budgets):
+            self._budgets.clear()  # it was one of the lasting children: they get a new chance
+            for address in (self.recorder, self.notifier, self.timer):
+                self.send(address, Restart())
 
     # ── helpers ─────────────────────────────────────────────────────────────────────────────
 
     def _start(self, child_class: type[GreenroomActor], first_message: object) -> ActorAddress:
         address = self.createActor(child_class)
-        self.send(address, first_message)
+        try:
+            self.send(address, first_message)
+        except BaseException:
+            self.send(address, ActorExitRequest())  # or it would wait for ever
+            raise
         return address
 
     def _open(self, call: ParticipantCall, guard: GuardID | None) -> Opened[ActorAddress]:
         """The open worker of the call's participant, started if need be."""
-        key = WorkerKey(RoomID(call.room.sid), ParticipantID(call.participant.sid))
+        key = WorkerKey(RoomID(intern(call.room.sid)), ParticipantID(call.participant.sid))
         opened = self.roster.open(key, guard)
         if opened.is_new:
-            self._start_worker(opened.entry, call)
+            try:
+                self._start_worker(opened.entry, call)
+            except BaseException:
+                self.roster.retire(opened.entry.incarnation)  # it has no worker
+                raise
         return opened
 
     def _start_worker(self, entry: Entry[ActorAddress], call: ParticipantCall) -> None:
         identity = ParticipantIdentity(call.participant.identity)
-        spec = WorkerSpec(entry.key, entry.incarnation, RoomName(call.room.name), identity)
+        spec = WorkerSpec(entry.key, entry.incarnation, RoomName(intern(call.room.name)), identity)
         first_message = ConfigureWorker(spec, self.recorder, self._close_wait_ns)
         entry.address = self._start(self._children.worker, first_message)
+        entry.flushed = self.rounds.number  # what came before its birth is not its concern
 
     def _flush(self, at_ns: int) -> None:
-        self._flushes += 1
-        flush = Flush(self._flushes, at_ns)
-        for entry in self.roster.newest_first():
+        """All workers hand over what came before this input, though it reaches them in slices."""
+        self.roster.expire(at_ns - self._close_wait_ns)
+        if self.rounds.begin(at_ns):
+            self.on_flush_slice(FlushSlice(), self.myAddress)
+
+    def _flush_worker(self, entry: Entry[ActorAddress]) -> None:
+        """Before anything else that a worker is told, what it is owed."""
+        for flush in self.rounds.owed(entry):
             self.send(entry.address, flush)
-
-    def _announce(self, call: Call, stamp: Stamped) -> None:
-        if type(call) in webhook_events.BUILDERS:
-            self._notify(webhook_events.webhook_of(call), stamp)
-        self._record(analytics_events.event_of(call, stamp.at_ns))
-
-    def _record(self, event: AnalyticsEvent) -> None:
-        self.send(self.recorder, RecordEvent(event))
-
-    def _notify(
-        self, event: WebhookEvent, stamp: Stamped, extra: tuple[WebhookConfig, ...] = ()
-    ) -> None:
-        """Fix the event's id and time for ever, and give it to the notifier."""
-        node_id, shard = self.settings.node_id, self.settings.shard
-        event.id = derive_id("EV_", node_id, shard, stamp.position, stamp.at_ns)
-        event.created_at = stamp.at_ns // NS_PER_SECOND
-        self.send(self.notifier, Notify(event, extra, stamp.position, stamp.at_ns))

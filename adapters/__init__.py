@@ -1,1 +1,1 @@
-"""What touches the world: HTTP, metrics, analytics, the log."""
+"""What touches the world: HTTP, metrics, analytics, the log, the data directory."""

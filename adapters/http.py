@@ -17,12 +17,12 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from ..core.attempt import Attempt
-from ..core.ports import Door, Reporter
+from ..core.ports import Entrance, Reporter
 from ..core.slots import Slots
 from ..core.times import NS_PER_SECOND
 from ..core.url import post_error
 from ..errors import TransportError
-from ..messages.control import InputFailed
+from ..messages.control import ChildFailed
 from ..messages.outputs import AttemptEnded
 from .exchange import Answer, Exchange
 
@@ -104,7 +104,7 @@ class HttpPoster:
 
     def __init__(
         self,
-        door: Door,
+        door: Entrance,
         *,
         hold: Callable[[], None],
         release: Callable[[], None],
@@ -249,7 +249,7 @@ class HttpPoster:
 
     def _report(self, error: Exception) -> None:
         self._reporter.input_failed(
-            InputFailed(
+            ChildFailed(
                 actor=type(self).__name__,
                 message=Attempt.__name__,
                 position=0,

@@ -8,7 +8,8 @@ from typing import Final
 
 from ..core.ports import Clock
 from ..core.times import to_ns
-from ..messages.control import InputFailed
+from ..errors import StoreError
+from ..messages.control import ChildFailed
 
 log: Final = logging.getLogger("greenroom")
 
@@ -28,7 +29,7 @@ class LoggingReporter:
         self._left_out: dict[str, int] = {}
         self._lock = threading.Lock()
 
-    def input_failed(self, failure: InputFailed) -> None:
+    def input_failed(self, failure: ChildFailed) -> None:
         """An actor dropped an input; the line has the traceback, never the input itself."""
         self._log(
             f"{failure.actor}/{failure.message}",
@@ -52,6 +53,18 @@ class LoggingReporter:
     def dropped(self, reason: str, what: str) -> None:
         """Something was lost for want of room."""
         self._log(f"dropped/{reason}", "dropped a %s: %s", what, reason)
+
+    def shard_given_up(self, reason: str) -> None:
+        """Nothing is processed any more: always a line of its own."""
+        log.critical("greenroom stands still: %s; restart the process", reason)
+
+    def store_failed(self, error: StoreError) -> None:
+        """Something was not written to the data directory, or not read."""
+        self._log("store", "%s: %s", type(error).__name__, error)
+
+    def replay_failed(self, letter_id: int, error: BaseException) -> None:
+        """A dead letter could not be replayed; the next attempt is somebody's decision."""
+        self._log("replay", "dead letter %d was not replayed", letter_id, error=error)
 
     def lost_at_close(self, count: int) -> None:
         """What could not be handed over before the end: always a line of its own."""

@@ -4,7 +4,7 @@
     python bench/actors.py --long               also ten million messages, a million births
 
 Two hops: a message is told to a router, which tells it to one of its children: 1,000, but 10 where
-each is a thread or a process. Memory and idle time are measured in fresh processes.
+each is a thread or a process. Memory, idle time and a flush are measured in fresh processes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from datetime import timedelta
 from typing import Any
 
 import pykka
-from figures import fresh, median, parser, rss_bytes, save, show
+from figures import fresh, median, parser, percentile, rss_bytes, save, show
+from flush import measure_flush, waits
 from thespian.actors import Actor, ActorAddress, ActorExitRequest, ActorSystem
 from workload import join_all, load_stats, participants
 
@@ -32,6 +33,13 @@ IDLE_SECONDS = 3.0
 LONG_MESSAGES = 10_000_000
 LONG_BIRTHS = 1_000_000
 A_MINUTE = timedelta(seconds=60)
+WORKERS = (  # figure, workers, tracks each
+    ("rss_10k_mb", 10_000, 0),
+    ("rss_100k_idle_mb", 100_000, 0),
+    ("rss_100k_mb", 100_000, 3),
+)
+FLUSHED = 100_000  # workers, of three tracks each
+FLUSHED_SAMPLES = 2  # of each track
 
 
 class Child(Actor):
@@ -245,10 +253,16 @@ def main() -> None:
     options.add_argument("--messages", type=int, default=200_000)
     options.add_argument("--long", action="store_true", help="also what takes long")
     chosen = options.parse_args()
-    figures = {
-        "rss_10k_mb": fresh(workers_mb, 10_000, 0),
-        "rss_100k_mb": fresh(workers_mb, 100_000, 3),
-        "idle_cpu_percent": fresh(idle_percent),
+    figures = {"idle_cpu_percent": fresh(idle_percent)}
+    for name, count, tracks in WORKERS:
+        figures[name] = fresh(workers_mb, count, tracks)
+        print(f"{count:,} workers, {tracks} tracks each: {figures[name]:.1f} MB", flush=True)
+    flush = fresh(measure_flush, FLUSHED, FLUSHED_SAMPLES)
+    print(f"flush of {FLUSHED:,} workers: {flush.flush_s:.2f} s", flush=True)
+    figures |= {
+        "flush_100k_s": flush.flush_s,
+        "flush_ingest_p999_ms": percentile(flush.waits_ms, 0.999),
+        "gc_100k_ms": flush.gc_ms,
     }
     ours, simples, tcps, pykkas, creation = [], [], [], [], []
     for number in range(chosen.runs):
@@ -277,7 +291,11 @@ def main() -> None:
         *((f"x {name}", f"{times:,.1f}") for name, times in ratio.items()),
         ("create an actor", f"{figures['create_us']:.2f} us"),
         ("10,000 idle workers", f"{figures['rss_10k_mb']:.1f} MB"),
+        ("100,000 idle workers", f"{figures['rss_100k_idle_mb']:.1f} MB"),
         ("100,000 workers, 3 tracks each", f"{figures['rss_100k_mb']:.1f} MB"),
+        ("  flushed, 6 samples each", f"{figures['flush_100k_s']:.2f} s"),
+        ("  calls meanwhile: p50/p99/p99.9/max", f"{waits(flush)} ms"),
+        ("  one garbage collection", f"{figures['gc_100k_ms']:.0f} ms"),
         ("idle, of a core", f"{figures['idle_cpu_percent']:.3f} %"),
     ]
     if chosen.long:

@@ -1,6 +1,9 @@
 """track_stats, embedded: what a call costs its caller, and how many are processed in a second.
 
-python bench/ingest.py --json ingest.json
+    python bench/ingest.py --json ingest.json
+
+Growth: what one statistic costs with 1,000, 10,000 and 100,000 workers. Each in a fresh process,
+and in each a track gets as many samples between two flushes, so that only the number differs.
 """
 
 from __future__ import annotations
@@ -9,11 +12,15 @@ import gc
 import time
 from dataclasses import dataclass
 
-from figures import median, parser, percentile, rss_bytes, save, show
+from figures import fresh, median, parser, percentile, rss_bytes, save, show
 from workload import join_all, load_stats, participants, track_calls
 
 import greenroom
 
+GROWTH = (1_000, 10_000, 100_000)  # workers
+GROWTH_SAMPLES = 3  # of a track, between two flushes
+GROWTH_PARTS = 10  # calls are made a part at a time, so that few wait at the door
+GROWTH_CALLS = 300_000  # at least so many: few workers go round more often
 ORIGINAL_PER_S = 874_000  # Go, one producer, quiet machine of this kind: recorded, not this run
 
 
@@ -49,12 +56,56 @@ def run(telemetry: greenroom.Telemetry, arguments: list[tuple[object, ...]]) -> 
     return Run(ordered, len(arguments) / elapsed, flush_s, dropped)
 
 
+def stat_us(workers: int) -> float:
+    """What a statistic costs from its call until it is in its worker, with so many workers.
+
+    Everybody joins first and one round is not counted; flushes are not counted either.
+    """
+    everybody = participants(workers)
+    a_round = [
+        tuple(each) for each in track_calls(everybody, load_stats(), workers * 3 * GROWTH_SAMPLES)
+    ]
+    part = min(len(a_round), GROWTH_CALLS // GROWTH_PARTS)
+    rounds = max(1, GROWTH_CALLS // len(a_round))
+    gc.collect()
+    gc.freeze()  # the participants are the benchmark's own
+    with greenroom.start(flush_interval_seconds=None, capacity=GROWTH_CALLS) as telemetry:
+        for first in range(0, workers, part):
+            join_all(telemetry, everybody[first : first + part])
+            telemetry.sync(timeout=None)
+        seconds = 0.0
+        for number in range(rounds + 1):
+            started = time.perf_counter()
+            for first in range(0, len(a_round), part):
+                for each in a_round[first : first + part]:
+                    telemetry.track_stats(*each)  # type: ignore[arg-type]  # built by track_calls
+                telemetry.sync(timeout=None)
+            if number:
+                seconds += time.perf_counter() - started
+            telemetry.flush_stats()
+            telemetry.sync(timeout=None)
+        if telemetry.statistics().door.dropped:
+            raise SystemExit("statistics were dropped: what was measured is not the whole work")
+    return seconds / (rounds * len(a_round)) * 1e6
+
+
+def growth(runs: int) -> dict[int, float]:
+    """Workers -> us a statistic; medians."""
+    costs: dict[int, float] = {}
+    for workers in GROWTH:
+        costs[workers] = median([fresh(stat_us, workers) for _ in range(runs)])
+        print(f"{workers:,} workers: {costs[workers]:.2f} us a statistic", flush=True)
+    return costs
+
+
 def main() -> None:
     """Measure and print."""
     options = parser(__doc__ or "")
     options.add_argument("--calls", type=int, default=300_000, help="calls a run")
     options.add_argument("--participants", type=int, default=10_000)
+    options.add_argument("--growth-runs", type=int, default=1, help="of each size of the growth")
     chosen = options.parse_args()
+    costs = growth(chosen.growth_runs)
     everybody = participants(chosen.participants)
     arguments = [tuple(each) for each in track_calls(everybody, load_stats(), chosen.calls)]
     gc.collect()
@@ -76,6 +127,8 @@ def main() -> None:
         "flush_s": median([each.flush_s for each in runs]),
         "workers_mb": workers_mb,
         "dropped": float(sum(each.dropped for each in runs)),
+        **{f"stat_us_{workers // 1_000}k": cost for workers, cost in costs.items()},
+        "growth_1k_100k": costs[GROWTH[-1]] / costs[GROWTH[0]],
     }
     show(
         f"track_stats, embedded: {chosen.calls:,} calls, {chosen.participants:,} participants, "
@@ -88,6 +141,11 @@ def main() -> None:
             ("flush of all workers", f"{figures['flush_s']:.2f} s"),
             ("workers, idle", f"{figures['workers_mb']:.1f} MB"),
             ("dropped", f"{figures['dropped']:.0f}"),
+            *(
+                (f"a stat, {workers:,} workers", f"{cost:.2f} us")
+                for workers, cost in costs.items()
+            ),
+            ("growth, 1,000 to 100,000", f"x {figures['growth_1k_100k']:.2f}"),
         ],
     )
     save(chosen.json, figures)

@@ -13,6 +13,7 @@ from jwt.warnings import InsecureKeyLengthWarning
 from .. import __version__
 from ..errors import GreenroomError
 from .conformance import conformance
+from .dead_letters import dead_letters
 from .output import NAME as OUTPUT_NAME
 from .replay import replay
 
@@ -30,6 +31,7 @@ app.command(
     "--analytics-out analytics.jsonl --plot call.png"
 )(replay)
 app.command(epilog="Example: greenroom conformance scenarios.jsonl.gz webhook.jsonl")(conformance)
+app.add_typer(dead_letters, name="dead-letters")
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001  # typer's form of a callback

@@ -12,6 +12,7 @@ from ..config import Settings, WebhookSettings
 from ..core.webhook import NO_SECRET, TOO_MANY_EXTRAS
 from ..errors import RecordingError, SystemClosedError
 from ..runtime.clock import VirtualClock
+from ..runtime.schedule import SeededSchedule
 from ..system import Telemetry
 from ..testing.fakes import RecordingAnalytics
 from .answers import HOOK, an_event
@@ -90,7 +91,8 @@ def check_stop(vector: Vector, receiver: Receiver) -> Findings:
     force = vector.read("force", bool)
     clock, analytics = VirtualClock(START_NS), RecordingAnalytics()
     receiver.begin(clock, in_turn(Behaviour.HOLD))
-    telemetry = _telemetry(f"http://{HOST}:{receiver.port}{HOOK}", clock, analytics)
+    url = f"http://{HOST}:{receiver.port}{HOOK}"
+    telemetry = _telemetry(url, clock, analytics, receiver.schedules())
     for _ in range(count):
         telemetry.room_started(Room(name="stop"))
     telemetry.sync(0)
@@ -123,12 +125,17 @@ def check_stop(vector: Vector, receiver: Receiver) -> Findings:
     return compared(expected, got, CLOSING)
 
 
-def _telemetry(url: str, clock: VirtualClock, analytics: RecordingAnalytics) -> Telemetry:
+def _telemetry(
+    url: str,
+    clock: VirtualClock,
+    analytics: RecordingAnalytics,
+    schedule: SeededSchedule | None = None,
+) -> Telemetry:
     webhook = WebhookSettings(
         urls=(url,), api_key=API_KEY, keys={API_KEY: secret_of(API_KEY)}, policy="livekit"
     )
     settings = Settings(flush_interval_seconds=None, webhook=webhook)
-    return Telemetry(settings, analytics=analytics, clock=clock)
+    return Telemetry(settings, analytics=analytics, clock=clock, schedule=schedule)
 
 
 def _is_refused(telemetry: Telemetry) -> bool:

@@ -27,12 +27,17 @@ from ..core.ports import Ports
 from ..core.times import NS_PER_SECOND, to_ns
 from ..core.webhook import Target, build_headers, encode_body, sign
 from ..messages import calls
-from ..messages.control import Input, InputFailed, Stamped
+from ..messages.control import ChildFailed, Input, Stamped
 from ..messages.outputs import AttemptEnded, Notify
 from ..runtime.base import InProcessBase
 from ..runtime.clock import VirtualClock
 from ..runtime.door import Door
-from ..testing.fakes import RecordingAnalytics, RecordingReporter
+from ..testing.fakes import (
+    RecordingAnalytics,
+    RecordingDeadLetters,
+    RecordingHost,
+    RecordingReporter,
+)
 from .receiver import HOST, Receiver, Request, Script, Status, in_turn
 
 # not on a whole second, so that what is cut to seconds is told from what is not
@@ -63,7 +68,7 @@ class Kept:
     infos: list[WebhookInfo] = field(default_factory=list)
     ended: list[AttemptEnded] = field(default_factory=list)
     queues: list[int] = field(default_factory=list)
-    failures: list[InputFailed] = field(default_factory=list)
+    failures: list[ChildFailed] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +136,12 @@ class Host(GreenroomActor):
         """Keep it."""
         self.kept.ended.append(ended)
 
-    @told(InputFailed)
-    def on_input_failed(self, failure: InputFailed, sender: ActorAddress) -> None:
+    @told(ChildFailed)
+    def on_input_failed(self, failure: ChildFailed, sender: ActorAddress) -> None:
         """Keep it."""
         self.kept.failures.append(failure)
 
-    def report_failure(self, failure: InputFailed) -> None:
+    def report_failure(self, failure: ChildFailed) -> None:
         """Keep it: nobody stands above the host."""
         self.kept.failures.append(failure)
 
@@ -184,12 +189,20 @@ class Harness:
             exclude_events=exclude_events,
             policy=policy,
         )
-        self._base = InProcessBase(self.clock)
+        self._base = InProcessBase(self.clock, schedule=receiver.schedules())
         self._door = self._base.door = Door(self.clock, on_drop=_ignore)
         hold, release = self._base.hold, self._base.release
         reporter = self._reporter = RecordingReporter()
         self._poster = HttpPoster(self._door, reporter=reporter, hold=hold, release=release)
-        ports = Ports(self._door, self.metrics, RecordingAnalytics(), self._poster, reporter)
+        ports = Ports(
+            self._door,
+            self.metrics,
+            RecordingAnalytics(),
+            self._poster,
+            reporter,
+            RecordingDeadLetters(),
+            RecordingHost(),
+        )
         self._host = self._base.newPrimaryActor(Host)
         self._base.tell(
             self._host, ConfigureHost(Settings(webhook=self.settings), ports, self.kept)

@@ -63,7 +63,7 @@ def observed(
         list(events),
         [(notify.event, list(notify.extra_webhooks)) for notify in webhooks],
         [None if info is None else plain(info) for info in node_rooms],
-        sorted((sorted(batch, key=_by_kind_and_track) for batch in batches), key=_by_worker),
+        sorted((sorted(batch, key=_by_kind_and_track) for batch in batches), key=by_worker),
         [
             {
                 "room_id": worker.key.room_id,
@@ -157,6 +157,7 @@ def _by_kind_and_track(stat: AnalyticsStat) -> tuple[int, bytes]:
     return stat.kind, stat.track_id.encode()
 
 
-def _by_worker(batch: Batch) -> tuple[bytes, bytes]:
+def by_worker(batch: Batch) -> tuple[bytes, bytes]:
+    """How batches are sorted: by (room, participant)."""
     first = batch[0]
     return first.room_id.encode(), first.participant_id.encode()

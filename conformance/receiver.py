@@ -18,6 +18,7 @@ from typing import Final, Self, TypeAlias
 from aiohttp import web
 
 from ..runtime.clock import VirtualClock
+from ..runtime.schedule import SeededSchedule
 
 HOST: Final = "127.0.0.1"
 ANSWER_NS: Final = 1_000_000  # of virtual time
@@ -64,6 +65,7 @@ class Behaviour(Enum):
 Answer: TypeAlias = Status | Behaviour
 # the request, and how many had come before it
 Script: TypeAlias = Callable[[Request, int], Answer]
+Schedules: TypeAlias = Callable[[], SeededSchedule | None]
 
 
 def in_turn(*answers: Answer) -> Script:
@@ -74,12 +76,16 @@ def in_turn(*answers: Answer) -> Script:
 class Receiver:
     """The server, on a thread of its own; one vector at a time uses it, between `begin` and `end`.
 
+    Args:
+        schedules: Makes the order of delivery for each notifier that posts here; None: the usual.
+
     Attributes:
         port: Where it listens.
         refusing_port: Its own too, but there it does not.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, schedules: Schedules = lambda: None) -> None:
+        self.schedules = schedules
         self._refusing = socket.socket()
         self._refusing.bind((HOST, 0))
         self.refusing_port: int = self._refusing.getsockname()[1]

@@ -6,43 +6,65 @@ handed to the notifier, and the workers; after the last step the metrics.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Final, Self
 
 from ..actors._base import Configure, GreenroomActor
 from ..actors.recorder import Recorder
+from ..actors.stats_worker import StatsWorker
 from ..actors.supervisor import ChildClasses
 from ..config import Settings
 from ..core.ports import AnalyticsService
-from ..core.times import NS_PER_SECOND, to_ns
-from ..errors import RecordingError
 from ..messages.outputs import Notify
-from ..replay.arguments import to_arguments
 from ..runtime.clock import VirtualClock
+from ..runtime.schedule import SeededSchedule
 from ..system import Telemetry
 from ..testing.fakes import RecordingAnalytics, recording_notifier
 from .compare import Difference, diff, node_labels
 from .findings import Findings
-from .outputs import Outputs, diff_outputs, observed, recorded
-from .vectors import Json, Vector, typed
+from .outputs import Outputs, diff_outputs, observed
+from .steps import START_NS, Advance, CallStep, read_steps
+from .vectors import Json, Vector
 
-# not on a whole second, so that what is cut to seconds is told from what is not
-START_NS: Final = 1_760_000_000 * NS_PER_SECOND + 500_000_000
 FAILURES: Final = "greenroom_input_failures_total"
 
 
-def check_scenario(vector: Vector) -> Findings:
-    """Make the calls and compare, step by step."""
-    steps = vector.read_list("steps", dict)
-    metrics, node_stats = vector.read("metrics", dict), vector.read("node_stats", dict)
+def check_scenario(vector: Vector, worker: type[GreenroomActor] = StatsWorker) -> Findings:
+    """Make the calls and compare, step by step.
+
+    Args:
+        vector: The scenario.
+        worker: The class of the workers.
+    """
+    totals, steps = read_totals(vector), read_steps(vector)
     found: list[Difference] = []
-    with Stage() as stage:
-        for number, step in enumerate(steps):
-            found += stage.take(step, f"steps[{number}]", vector.where)
-        found += diff(metrics, stage.series(metrics), "metrics")
-        found += diff(node_stats, stage.node_stats(), "node_stats")
-        found += diff({}, stage.failures(), "dropped inputs")
+    with Stage(worker=worker) as stage:
+        for step in steps:
+            if isinstance(step, Advance):
+                stage.advance(step.duration_ns)
+            else:
+                stage.call(step)
+                found += diff_outputs(step.expected, stage.outputs(), step.path)
+        found += stage.diff_totals(totals)
     return Findings(tuple(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a scenario comes to: LiveKit's series and the counters of its node that are not 0."""
+
+    metrics: Json
+    node_stats: Json
+
+
+def read_totals(vector: Vector) -> Totals:
+    """Those of a vector.
+
+    Raises:
+        RecordingError: They are missing.
+    """
+    return Totals(vector.read("metrics", dict), vector.read("node_stats", dict))
 
 
 class DirectRecorder(Recorder):
@@ -64,9 +86,18 @@ def direct_recorder(service: AnalyticsService) -> type[GreenroomActor]:
 
 
 class Stage:
-    """A fresh greenroom, and all that comes out of it."""
+    """A fresh greenroom, and all that comes out of it.
 
-    def __init__(self) -> None:
+    Args:
+        schedule: Another order of delivery than the usual one.
+        worker: The class of its workers.
+    """
+
+    def __init__(
+        self,
+        schedule: SeededSchedule | None = None,
+        worker: type[GreenroomActor] = StatsWorker,
+    ) -> None:
         self._clock = VirtualClock(START_NS)
         self._analytics = RecordingAnalytics()
         self._webhooks: list[Notify] = []
@@ -76,7 +107,9 @@ class Stage:
             children=ChildClasses(
                 recorder=direct_recorder(self._analytics),
                 notifier=recording_notifier(self._webhooks),
+                worker=worker,
             ),
+            schedule=schedule,
         )
 
     def __enter__(self) -> Self:
@@ -92,33 +125,31 @@ class Stage:
         """Close the greenroom."""
         self._telemetry.close()
 
-    def take(self, step: Json, path: str, where: str) -> list[Difference]:
-        """Do one step; what differs.
+    def call(self, step: CallStep) -> None:
+        """Make the call; the actors have not run yet when this returns."""
+        getattr(self._telemetry, step.call)(**step.arguments)
 
-        Args:
-            step: A call with its expectations, or the seconds that pass.
-            path: Of the step in its scenario.
-            where: `file:line` of the scenario.
+    def advance(self, duration_ns: int) -> None:
+        """Run the actors until they are idle, and let time pass."""
+        self._telemetry.advance_to(self._clock.now_ns() + duration_ns)
 
-        Raises:
-            RecordingError: The step is not understood.
-        """
-        here = f"{where} {path}"
-        if step.keys() == {"advance"}:
-            self._advance(typed(step["advance"], float, here), here)
-            return []
-        if step.keys() != {"call", "args", "expect"}:
-            raise RecordingError(here, f"neither a call nor an advance: {', '.join(step)}")
-        call = typed(step["call"], str, f"{here} call")
-        expect = typed(step["expect"], dict, f"{here} expect")
-        expected = recorded(expect, self._clock.now_ns(), here)
-        try:
-            arguments = to_arguments(call, typed(step["args"], dict, f"{here} args"))
-        except (TypeError, ValueError) as error:
-            raise RecordingError(here, str(error)) from None
-        getattr(self._telemetry, call)(**arguments)
-        self._telemetry.advance_to(self._clock.now_ns())  # runs the actors until they are idle
-        return diff_outputs(expected, self._outputs(), f"{path} {call}")
+    def outputs(self) -> Outputs:
+        """Run the actors until they are idle; what came out since this was last called."""
+        self.advance(0)
+        kept, webhooks = self._analytics, self._webhooks
+        workers = self._telemetry.workers().current
+        outputs = observed(kept.events, webhooks, kept.node_rooms, kept.batches, workers)
+        for done in (kept.events, webhooks, kept.node_rooms, kept.batches, kept.sends):
+            done.clear()
+        return outputs
+
+    def diff_totals(self, totals: Totals) -> list[Difference]:
+        """What is not as it should be at the end, inputs that could not be digested included."""
+        return [
+            *diff(totals.metrics, self.series(totals.metrics), "metrics"),
+            *diff(totals.node_stats, self.node_stats(), "node_stats"),
+            *diff({}, self.failures(), "dropped inputs"),
+        ]
 
     def series(self, like: Json) -> dict[str, float]:
         """LiveKit's series that are not 0, of the node whose series are in `like`."""
@@ -133,17 +164,3 @@ class Stage:
         families = self._telemetry.metrics.snapshot()
         (family,) = (family for family in families if family.name == FAILURES)
         return {str(labels): str(value) for labels, value in family.samples}
-
-    def _advance(self, seconds: float, where: str) -> None:
-        if seconds < 0:
-            raise RecordingError(where, f"time only goes forward, not by {seconds}")
-        self._telemetry.advance_to(self._clock.now_ns() + to_ns(seconds))
-
-    def _outputs(self) -> Outputs:
-        """What came out since the last step."""
-        kept, webhooks = self._analytics, self._webhooks
-        workers = self._telemetry.workers().current
-        outputs = observed(kept.events, webhooks, kept.node_rooms, kept.batches, workers)
-        for done in (kept.events, webhooks, kept.node_rooms, kept.batches, kept.sends):
-            done.clear()
-        return outputs

@@ -105,6 +105,12 @@ INPUT_FAILURES_TOTAL: Final = FamilySpec(
     "Inputs that an actor could not digest",
     ("actor",),
 )
+CHILD_RESTARTS_TOTAL: Final = FamilySpec(
+    "greenroom_child_restarts_total",
+    "counter",
+    "Actors that were restarted after a failure",
+    ("actor",),
+)
 ANALYTICS_ERRORS_TOTAL: Final = FamilySpec(
     "greenroom_analytics_errors_total",
     "counter",

@@ -96,6 +96,7 @@ class Metrics:
         self._queue_length = Histogram(specs.QUEUE_LENGTH_EDGES)
         self._dropped = Tally(specs.DROPPED_TOTAL)
         self._failures = Tally(specs.INPUT_FAILURES_TOTAL)
+        self._restarts = Tally(specs.CHILD_RESTARTS_TOTAL)
         self._sink_errors = Tally(specs.ANALYTICS_ERRORS_TOTAL)
         self._participants.add(amount=0)  # without labels it is there from the start
 
@@ -181,6 +182,11 @@ class Metrics:
         with self._mutex:
             self._failures.add(actor)
 
+    def restarted(self, actor: str) -> None:
+        """An actor that had failed goes on. From any thread."""
+        with self._mutex:
+            self._restarts.add(actor)
+
     def sink_error(self, method: str) -> None:
         """A method of the analytics service raised. From any thread."""
         with self._mutex:
@@ -201,6 +207,7 @@ class Metrics:
             self._webhooks,
             self._dropped,
             self._failures,
+            self._restarts,
             self._sink_errors,
         )
         families = [

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from livekit.protocol.analytics import AnalyticsEvent, AnalyticsNodeRooms, AnalyticsStat
 
-from ..messages.control import DeadLetter, Input, InputFailed
+from ..messages.control import ChildFailed, DeadLetter, Input
 from .attempt import Attempt
 from .metrics import Metrics
 
@@ -23,7 +23,7 @@ class Clock(Protocol):
         """Time for durations and timers, in ns: never goes back."""
 
 
-class Door(Protocol):
+class Entrance(Protocol):
     """Where inputs enter a shard: each gets a position and a time, once."""
 
     def enter(self, target: object, body: Input) -> bool:
@@ -31,6 +31,16 @@ class Door(Protocol):
 
         Returns:
             False when it was dropped because the door is full (and counted).
+        """
+
+
+class Door(Entrance, Protocol):
+    """The entrance as the actors behind it know it."""
+
+    def take_turn(self, target: object, message: object) -> None:
+        """Have `message` told to the actor at `target` between two inputs.
+
+        For work that is done in parts, so that no input waits for all of it.
         """
 
 
@@ -67,7 +77,7 @@ class Poster(Protocol):
 class Reporter(Protocol):
     """Tells people what went wrong."""
 
-    def input_failed(self, failure: InputFailed) -> None:
+    def input_failed(self, failure: ChildFailed) -> None:
         """An actor dropped an input that it could not digest."""
 
 
@@ -76,6 +86,13 @@ class DeadLetterBox(Protocol):
 
     def add(self, letter: DeadLetter) -> None:
         """Keep it; returns at once. A full box drops its oldest letter, and counts that."""
+
+
+class Host(Protocol):
+    """Whoever started the shard."""
+
+    def shard_given_up(self, reason: str) -> None:
+        """The supervisor cannot be restarted any more: nothing is processed from here on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +104,5 @@ class Ports:
     analytics: AnalyticsService
     poster: Poster
     reporter: Reporter
+    dead_letters: DeadLetterBox
+    host: Host

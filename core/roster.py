@@ -1,9 +1,9 @@
 """Who is alive: which worker is current for a key, its guards, connected and closed.
 
-    open ──(a release brings the count to exactly 0)──► closed ──(retired by incarnation)──► gone
+    open ──(a release brings the count to exactly 0)──► closed ──► over ──► gone
 
 - At most one worker is *current* for a key. A closed one stays current, and still gets samples,
-  until a successor replaces it or it is retired.
+  until a successor replaces it, or it expires: closed before a given time, it is found no more.
 - A closed worker is never reopened: the next `open` makes a new incarnation, which inherits
   `connected`. Retiring the old incarnation never touches the new one's entry.
 - A guard counts once in its life: where it is first activated. A released guard never counts
@@ -17,7 +17,6 @@ Source: livekit telemetryservice.go (getOrCreateWorker, FlushStats), statsworker
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
@@ -39,8 +38,10 @@ class Entry(Generic[A]):
     connected: bool
     address: A = field(init=False, repr=False)
     closed: bool = False
+    closed_at_ns: int = 0
+    flushed: int = 0  # the number of the last flush that it was told
     count: int = 0
-    guards: list[GuardID] = field(default_factory=list)
+    guards: tuple[GuardID, ...] = ()  # mostly none or one: a list is 40 bytes more
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Roster(Generic[A]):
     def __init__(self, remembered_guards: int = REMEMBERED_GUARDS) -> None:
         self._current: dict[WorkerKey, Entry[A]] = {}
         self._entries: dict[Incarnation, Entry[A]] = {}
+        self._closed: deque[Entry[A]] = deque()  # in the order of closing
         self._last_incarnation = 0
         self._released: dict[GuardID, bool] = {}  # a guard is in here once it was activated
         self._guards_of_retired: deque[GuardID] = deque()
@@ -98,36 +100,63 @@ class Roster(Generic[A]):
             return Opened(entry, is_new=False)
         self._last_incarnation += 1
         connected = entry is not None and entry.connected
-        fresh = Entry[A](key, Incarnation(self._last_incarnation), connected)
+        fresh: Entry[A] = Entry(key, Incarnation(self._last_incarnation), connected)
         self._activate(guard, fresh)
         self._current[key] = self._entries[fresh.incarnation] = fresh
         return Opened(fresh, is_new=True)
 
-    def leave(self, key: WorkerKey, guard: GuardID | None) -> Left[A]:
-        """Release the guard at the current worker of `key`; the last release closes it."""
+    def leave(self, key: WorkerKey, guard: GuardID | None, at_ns: int) -> Left[A]:
+        """Release the guard at the current worker of `key`; the last release closes it.
+
+        Args:
+            key: Who leaves.
+            guard: What is released, if anything.
+            at_ns: Now (Unix ns), never earlier than before.
+        """
         entry = self._current.get(key)
         if entry is None:
             return Left(was_connected=False, closed=None)
         reached_zero = self._release(guard, entry)
         closes = reached_zero and not entry.closed
-        entry.closed = entry.closed or closes
+        if closes:
+            entry.closed, entry.closed_at_ns = True, at_ns
+            self._closed.append(entry)
         return Left(entry.connected, entry if closes else None)
+
+    def expire(self, before_ns: int) -> None:
+        """Workers that were closed before that time (Unix ns) are current no longer.
+
+        They are kept until they are retired, and flushed like the others.
+        """
+        while self._closed and self._closed[0].closed_at_ns < before_ns:
+            self._forget_current(self._closed.popleft())
 
     def retire(self, incarnation: Incarnation) -> Entry[A] | None:
         """Forget a worker; None if it is already forgotten."""
         entry = self._entries.pop(incarnation, None)
         if entry is None:
             return None
-        if self._current.get(entry.key) is entry:
-            del self._current[entry.key]
+        self._forget_current(entry)
         self._guards_of_retired.extend(entry.guards)
         while len(self._guards_of_retired) > self._remembered_guards:
             del self._released[self._guards_of_retired.popleft()]
         return entry
 
-    def newest_first(self) -> Iterator[Entry[A]]:
+    def newest_first(self) -> list[Entry[A]]:
         """Every worker kept, in the order in which a flush visits them."""
-        return iter(list(reversed(self._entries.values())))
+        return list(reversed(self._entries.values()))
+
+    def closing(self) -> tuple[Entry[A], ...]:
+        """Workers that are closed and have not expired."""
+        return tuple(self._closed)
+
+    def keeper_of(self, incarnation: Incarnation) -> Entry[A] | None:
+        """The worker of this incarnation; None: it is retired."""
+        return self._entries.get(incarnation)
+
+    def keeps(self, entry: Entry[A]) -> bool:
+        """Whether this worker is not retired yet."""
+        return entry.incarnation in self._entries
 
     def status(self) -> tuple[WorkerStatus, ...]:
         """The current workers, ordered by key."""
@@ -140,11 +169,15 @@ class Roster(Generic[A]):
         """Sizes of the tables."""
         return RosterStatistics(len(self._current), len(self._entries), len(self._released))
 
+    def _forget_current(self, entry: Entry[A]) -> None:
+        if self._current.get(entry.key) is entry:
+            del self._current[entry.key]
+
     def _activate(self, guard: GuardID | None, entry: Entry[A]) -> None:
         if guard is None or guard in self._released:
             return
         self._released[guard] = False
-        entry.guards.append(guard)
+        entry.guards = (*entry.guards, guard)
         entry.count += 1
 
     def _release(self, guard: GuardID | None, entry: Entry[A]) -> bool:

@@ -135,7 +135,9 @@ class WorkerState:
             self._closed_at_ns = at_ns
 
     def flush(self, at_ns: int, close_wait_ns: int) -> FlushResult:
-        """Hand over all that was collected and forget it.
+        """All that was collected, to be handed over; `clear()` then forgets it.
+
+        Two steps, so that nothing is lost when the hand-over fails, and nothing comes twice.
 
         Args:
             at_ns: Time of the flush (Unix ns), the `time_stamp` of every stat.
@@ -148,8 +150,11 @@ class WorkerState:
             *self._coalesced(self._upstream, UPSTREAM, at_ns),
             *self._coalesced(self._downstream, DOWNSTREAM, at_ns),
         )
-        self._upstream = self._downstream = None
         return FlushResult(stats, closed)
+
+    def clear(self) -> None:
+        """Forget what was collected: it has been handed over."""
+        self._upstream = self._downstream = None
 
     def _coalesced(
         self, tracks: dict[TrackID, TrackAccumulator] | None, kind: StreamType, at_ns: int

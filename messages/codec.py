@@ -163,11 +163,11 @@ def _record_coder(record: Any) -> _Coder:  # a dataclass or a NamedTuple
 _MESSAGES: Final = (
     *calls.CALLS,
     *(stats.WorkerSpec, stats.TrackStat, stats.Close, stats.Flush, stats.Retire),
-    *(stats.SampleSkipped, stats.WorkerClosed, stats.FlushDue, stats.FlushTick),
+    *(stats.SampleSkipped, stats.WorkerClosed, stats.FlushTick, stats.TickTaken, stats.FlushSlice),
     *(outputs.RecordStats, outputs.RecordEvent, outputs.RecordNodeRooms, outputs.Notify),
     *(outputs.AttemptEnded, outputs.RetryDue, outputs.SweepDue),
     *(control.Stamped, control.AskWorkers, control.WorkerStatus, control.Workers),
-    control.InputFailed,
+    *(control.ChildFailed, control.Restart, control.RestartDue, control.Drain, control.DeadLetter),
 )
 _TAGS: Final[dict[str, type]] = {kind.__name__: kind for kind in _MESSAGES}
 _CODERS: Final[dict[str, _Coder]] = {tag: _record_coder(kind) for tag, kind in _TAGS.items()}

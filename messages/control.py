@@ -8,9 +8,19 @@ from ._message import message
 from .calls import Call
 from .ids import Incarnation, WorkerKey
 from .outputs import NotifierInput
-from .stats import FlushDue
+from .stats import FlushTick
 
-Input: TypeAlias = Call | FlushDue | NotifierInput
+
+@message
+class RestartDue:
+    """An actor that stands still is to be restarted, now or after its back-off."""
+
+    actor: str
+    incarnation: int  # 0: the only one of its kind
+    has_waited: bool
+
+
+Input: TypeAlias = Call | FlushTick | NotifierInput | RestartDue
 
 
 @message
@@ -50,14 +60,33 @@ class Workers:
 
 
 @message
-class InputFailed:
-    """An actor could not digest a message; it dropped it and went on with its state."""
+class ChildFailed:
+    """An actor could not digest a message, and stands still until it is told `Restart`.
+
+    The message is poison: it is not handled again. With `stands_still` False the actor goes on:
+    there was no handler for it, or the actor is ending.
+    """
 
     actor: str
     message: str  # the type's name: a body may hold personal data
-    position: int
+    position: int  # 0: it did not come through the door
     error: str
     traceback: str
+    key: str = ""  # see DeadLetter
+    incarnation: int = 0  # of a StatsWorker
+    at_ns: int = 0
+    body: bytes = b""
+    stands_still: bool = True
+
+
+@message
+class Restart:
+    """Go on, with the state you have and what waits for you."""
+
+
+@message
+class Drain:
+    """The end is near: whoever stands still is restarted now, and nobody waits any more."""
 
 
 @message

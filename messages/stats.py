@@ -69,18 +69,26 @@ class WorkerClosed:
 
 
 @message
-class FlushDue:
-    """A wake-up of the timer: the flush interval is over."""
+class FlushTick:
+    """The timer's tick, 1, 2, 3 …: every worker is to flush what came before it.
 
-    number: int  # a stale wake-up is told from the next by it
+    It enters the door for the supervisor itself: so its place among the calls is exact.
+    """
+
+    number: int  # a repeated wake-up is told from the next by it
 
 
 @message
-class FlushTick:
-    """The timer's tick, 1, 2, 3 …: every worker is to flush (time in Unix ns)."""
+class TickTaken:
+    """The supervisor has begun the flush of this tick, which had this stamp (Unix ns)."""
 
     number: int
     at_ns: int
+
+
+@message
+class FlushSlice:
+    """The supervisor's turn to tell the next workers of a flush, between two inputs."""
 
 
 WorkerCommand: TypeAlias = TrackStat | Close | Flush | Retire

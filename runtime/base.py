@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import uuid
 import weakref
-from collections import deque
 from collections.abc import Mapping
 from typing import BinaryIO, Final
 
@@ -21,6 +20,7 @@ from .door import Door
 from .driver import Driver, Limit
 from .endpoint import Endpoint, Inbox
 from .full import WhenFull
+from .mailbox import FlatMailbox
 from .meter import BaseStatistics
 from .population import Population
 from .schedule import SeededDispatcher, SeededSchedule
@@ -66,18 +66,16 @@ class InProcessBase:
             raise LifecycleError("a schedule needs a virtual clock")
         self.clock = clock
         name = f"inprocess-{uuid.uuid4().hex[:8]}"
-        self._mailbox: Mailbox = deque() if schedule is None else schedule.mailbox
-        self._capacity = capacity
+        self._mailbox: Mailbox = FlatMailbox() if schedule is None else schedule.mailbox
+        self._limit = capacity * self._mailbox.width
         self._when_full = when_full
         self._refused = 0
         self._lock = threading.Lock()
         self._population = Population(name, clock, dict(capabilities or {}), self._mailbox)
         self._population.when_closing = self._close_door
-        self._dispatcher = (
-            Dispatcher(self._population)
-            if schedule is None
-            else SeededDispatcher(self._population, schedule)
-        )
+        self._dispatcher = Dispatcher(self._population)
+        if schedule is not None:
+            self._dispatcher = SeededDispatcher(self._population, schedule)
         self._driver = Driver(self._population, self._dispatcher)
         self._driver.when_finished = self._wake_listeners
         self._endpoints: weakref.WeakSet[Endpoint] = weakref.WeakSet()
@@ -85,10 +83,8 @@ class InProcessBase:
 
     def __repr__(self) -> str:
         seen = self.statistics()
-        return (
-            f"<InProcessBase {self._driver.state}: {seen.actors} actors, {seen.queued} queued, "
-            f"{seen.timers} timers>"
-        )
+        held = f"{seen.actors} actors, {seen.queued} queued, {seen.timers} timers"
+        return f"<InProcessBase {self._driver.state}: {held}>"
 
     # What greenroom calls
 
@@ -248,7 +244,10 @@ class InProcessBase:
         Raises:
             SystemBrokenError: The dispatch thread is dead.
         """
-        self.send_in(address, message, self._external.cell)
+        if len(self._mailbox.entries) < self._limit and not self._driver.is_closed:
+            self._external.cell.actor_send(address, message)  # as send_in, without the call
+        else:
+            self.send_in(address, message, self._external.cell)
 
     def ask(self, address: ActorAddress, message: object, timeout: Period | None) -> object | None:
         """Send from outside, then return the next message from any actor, or None."""
@@ -294,7 +293,7 @@ class InProcessBase:
         """
         if self._driver.is_closed:
             self._bury_letter()
-        elif len(self._mailbox) < self._capacity or self._finds_room():
+        elif len(self._mailbox.entries) < self._limit or self._finds_room():
             sender.actor_send(target, message)
 
     def listen_to(self, inbox: Inbox, timeout_ns: int | None) -> object | None:
@@ -329,13 +328,13 @@ class InProcessBase:
     def _finds_room(self) -> bool:
         """The mailbox is full: whether to send all the same, after a while perhaps."""
         if self._when_full is WhenFull.BLOCK:
-            self._driver.wait_until(lambda: len(self._mailbox) < self._capacity)
-            if self._driver.is_closed:
-                self._bury_letter()
-                return False
-            return True
-        with self._lock:
-            self._refused += 1
+            self._driver.wait_until(lambda: len(self._mailbox.entries) < self._limit)
+            if not self._driver.is_closed:
+                return True
+            self._bury_letter()
+        else:
+            with self._lock:
+                self._refused += 1
         return False
 
     def _wake_listeners(self) -> None:

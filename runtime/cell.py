@@ -6,7 +6,7 @@ calls, and a registry's entry), so that sending needs no look-up and an idle act
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, TypeAlias
 
@@ -29,19 +29,34 @@ class Receiver(Protocol):
 
 
 class Mailbox(Protocol):
-    """One queue for all actors of a base: a deque, or one that picks another order."""
+    """One queue for all actors of a base, in the order of sending or in another one."""
+
+    @property
+    def put(self) -> Callable[[Envelope], None]:
+        """Queue a message; an attribute, because that is faster than a method."""
+
+    @property
+    def entries(self) -> Sized:
+        """What is quick to measure: each message is `width` of them."""
+
+    @property
+    def width(self) -> int:
+        """Entries of a message."""
 
     def __len__(self) -> int:
         """How many messages wait."""
 
-    def append(self, envelope: Envelope, /) -> None:
-        """Queue a message."""
-
     def popleft(self) -> Envelope:
         """Take out the next one; IndexError: there is none."""
 
+    def realign(self) -> None:
+        """Mend what an interrupted `popleft` left; on the thread that takes."""
+
     def clear(self) -> None:
         """Forget them all."""
+
+    def newest(self, count: int) -> list[Envelope]:
+        """Up to so many of the last messages, newest first."""
 
 
 class Home(Protocol):
@@ -52,8 +67,8 @@ class Home(Protocol):
         """Tells this base's addresses from another's, in print."""
 
     @property
-    def mailbox(self) -> Mailbox:
-        """One queue for all actors of the base, in the order of sending."""
+    def put(self) -> Callable[[Envelope], None]:
+        """Queue a message for any actor of the base."""
 
     @property
     def waker(self) -> Waker:
@@ -201,7 +216,7 @@ class Cell(ActorAddress):
         """Send `message` from this actor."""
         if target.__class__ is Cell:
             home = target.home  # the receiver's: a message between two bases changes threads
-            home.mailbox.append((target, message, self))
+            home.put((target, message, self))
             if home.waker.asleep:  # sent from a thread of the actor's own
                 home.waker.wake()
         else:

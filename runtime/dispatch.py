@@ -22,6 +22,7 @@ from thespian.actors import (
 from .cell import Cell, Envelope
 from .door import Door, Mark
 from .endpoint import Inbox
+from .mailbox import FlatMailbox
 from .meter import Meter, name_actor, name_message
 from .population import Population
 from .status import actor_status
@@ -83,6 +84,7 @@ class Dispatcher:
             True when nothing was left.
         """
         mailbox, meter = self._population.mailbox, self.meter
+        mailbox.realign()
         while True:
             self._fire_timers()
             if len(mailbox) > meter.high_water:
@@ -98,7 +100,7 @@ class Dispatcher:
         population = self._population
         if population.timers:
             for cell, message in population.timers.pop_due(population.clock.monotonic_ns()):
-                population.mailbox.append((cell, message, cell))
+                population.mailbox.put((cell, message, cell))
 
     def _run_some(self) -> bool:
         """Deliver a slice, now and then a timed one; False: there was less to do than that."""
@@ -114,12 +116,17 @@ class Dispatcher:
     def _run_slice(self) -> bool:
         """`_next` and `_deliver` in one, for speed."""
         mailbox = self._population.mailbox
+        if not isinstance(mailbox, FlatMailbox):
+            return self._run_timed_slice()
+        entries = mailbox.entries
+        take = entries.popleft
         root = self._population.root
-        popleft = mailbox.popleft
         admit = _nothing if self.door is None else self.door.admit
         for count in range(SLICE):
-            if mailbox:
-                target, message, sender = popleft()
+            if entries:
+                target: Cell = take()  # type: ignore[assignment]  # each third one is a cell
+                message = take()
+                sender: Cell = take()  # type: ignore[assignment]
             else:
                 admitted = admit()
                 if admitted is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -107,15 +107,10 @@ def name_message(message: object) -> str:
 
 def describe_newest(mailbox: Mailbox) -> str:
     """Who sent most of the newest messages: `Router sends Child int (998 of 1000)`."""
-    if not isinstance(mailbox, deque):
-        return ""
-    kinds: Counter[str] = Counter()
-    for back in range(1, RUNAWAY_SAMPLE + 1):
-        try:
-            target, message, sender = mailbox[-back]
-        except IndexError:
-            break  # it is being emptied meanwhile
-        kinds[f"{sender.class_name} sends {target.class_name} {name_message(message)}"] += 1
+    kinds = Counter(
+        f"{sender.class_name} sends {target.class_name} {name_message(message)}"
+        for target, message, sender in mailbox.newest(RUNAWAY_SAMPLE)
+    )
     if not kinds:
         return ""
     kind, count = kinds.most_common(1)[0]

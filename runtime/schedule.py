@@ -129,10 +129,10 @@ class SeededDispatcher(Dispatcher):
                 late_ns = self._random.randint(1, max(1, period_ns(message.delayPeriod)))
                 population.timers.add(cell, now_ns + late_ns, message.delayPeriod, message.payload)
                 continue
-            population.mailbox.append((cell, message, cell))
+            population.mailbox.put((cell, message, cell))
             if self._random.random() < faults.repeated_wakeup:
                 again = WakeupMessage(message.delayPeriod, message.payload)
-                population.mailbox.append((cell, again, cell))
+                population.mailbox.put((cell, again, cell))
 
     def _run_some(self) -> bool:
         observe = self._schedule.observe
@@ -168,7 +168,7 @@ class SeededDispatcher(Dispatcher):
 
     def _post_admitted(self, address: object, message: object) -> None:
         if isinstance(address, Cell):
-            self._population.mailbox.append((address, message, self._population.root))
+            self._population.mailbox.put((address, message, self._population.root))
         else:
             self._give_back(address, message)
 

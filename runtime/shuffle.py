@@ -28,6 +28,8 @@ class ShuffledMailbox:
         chance: Picks the lane.
     """
 
+    width: Final = 1
+
     def __init__(self, chance: random.Random) -> None:
         self._random = chance
         self._lanes: dict[Lane, deque[Envelope]] = {}
@@ -42,7 +44,12 @@ class ShuffledMailbox:
     def __repr__(self) -> str:
         return f"<ShuffledMailbox {self._length} in {len(self._keys)} lanes>"
 
-    def append(self, envelope: Envelope, /) -> None:
+    @property
+    def entries(self) -> ShuffledMailbox:
+        """Itself: a message is one entry."""
+        return self
+
+    def put(self, envelope: Envelope, /) -> None:
         """Put a message behind those of the same sender to the same receiver."""
         if self._fuse is not None:
             self._burn()
@@ -70,6 +77,13 @@ class ShuffledMailbox:
             del self._lanes[key], self._keys[index]
         self._length -= 1
         return envelope
+
+    def realign(self) -> None:
+        """Nothing to mend."""
+
+    def newest(self, count: int) -> list[Envelope]:
+        """None: in another order there is no newest one."""
+        return []
 
     def clear(self) -> None:
         """Forget all messages."""

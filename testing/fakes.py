@@ -17,7 +17,7 @@ from ..actors._base import ActorAddress, Configure, GreenroomActor, told
 from ..core.attempt import Attempt
 from ..core.ports import Door
 from ..messages.calls import Call
-from ..messages.control import Input, InputFailed
+from ..messages.control import ChildFailed, DeadLetter, Input
 from ..messages.outputs import AttemptEnded, Notify
 from ..service.calls import TelemetryCalls
 
@@ -105,11 +105,33 @@ class RecordingReporter:
     """A `Reporter` that keeps the failures it is told of."""
 
     def __init__(self) -> None:
-        self.failures: list[InputFailed] = []
+        self.failures: list[ChildFailed] = []
 
-    def input_failed(self, failure: InputFailed) -> None:
+    def input_failed(self, failure: ChildFailed) -> None:
         """Keep it."""
         self.failures.append(failure)
+
+
+class RecordingDeadLetters:
+    """A `DeadLetterBox` that keeps all letters."""
+
+    def __init__(self) -> None:
+        self.letters: list[DeadLetter] = []
+
+    def add(self, letter: DeadLetter) -> None:
+        """Keep it."""
+        self.letters.append(letter)
+
+
+class RecordingHost:
+    """A `Host` that keeps why its shard was given up."""
+
+    def __init__(self) -> None:
+        self.given_up: list[str] = []
+
+    def shard_given_up(self, reason: str) -> None:
+        """Keep it."""
+        self.given_up.append(reason)
 
 
 class FakeDoor:
@@ -121,12 +143,14 @@ class FakeDoor:
     Attributes:
         entered: Target and body of every input taken.
         refused: Those of every input not taken.
+        turns: Target and message of every turn that was asked for.
     """
 
     def __init__(self, *, is_full: bool = False) -> None:
         self.is_full = is_full
         self.entered: list[tuple[object, Input]] = []
         self.refused: list[tuple[object, Input]] = []
+        self.turns: list[tuple[object, object]] = []
         self._lock = threading.Lock()
 
     def enter(self, target: object, body: Input) -> bool:
@@ -134,6 +158,10 @@ class FakeDoor:
         with self._lock:
             (self.refused if self.is_full else self.entered).append((target, body))
             return not self.is_full
+
+    def take_turn(self, target: object, message: object) -> None:
+        """Keep it in `turns`."""
+        self.turns.append((target, message))
 
     def take(self) -> list[Input]:
         """The bodies that entered since the last `take()`."""

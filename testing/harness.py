@@ -22,7 +22,15 @@ from ..core.ports import Ports
 from ..core.series import flatten
 from ..core.times import to_ns
 from ..messages.control import Input, Stamped
-from .fakes import FakeDoor, FakePoster, Outcome, RecordingAnalytics, RecordingReporter
+from .fakes import (
+    FakeDoor,
+    FakePoster,
+    Outcome,
+    RecordingAnalytics,
+    RecordingDeadLetters,
+    RecordingHost,
+    RecordingReporter,
+)
 
 A = TypeVar("A", bound=GreenroomActor)
 
@@ -72,7 +80,7 @@ class ActorHarness(Generic[A]):
         actor: The actor itself, for a look at its public state.
         address: Its address.
         parent: The address that `tell` sends from unless another is named.
-        ports: For the first message; made of the fakes `door`, `analytics`, `poster`, `reporter`.
+        ports: For the first message; made of the fakes that follow by their names.
         metrics: What it counts into.
         children: What it created, in order.
         has_exited: Whether it asked to exit.
@@ -87,7 +95,17 @@ class ActorHarness(Generic[A]):
         self.analytics = RecordingAnalytics()
         self.poster = FakePoster(self.door, outcomes)
         self.reporter = RecordingReporter()
-        self.ports = Ports(self.door, self.metrics, self.analytics, self.poster, self.reporter)
+        self.dead_letters = RecordingDeadLetters()
+        self.host = RecordingHost()
+        self.ports = Ports(
+            self.door,
+            self.metrics,
+            self.analytics,
+            self.poster,
+            self.reporter,
+            self.dead_letters,
+            self.host,
+        )
         self.address = FakeAddress(actor_class.__name__)
         self.parent = FakeAddress("parent")
         self.children: list[Child] = []

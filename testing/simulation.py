@@ -15,9 +15,11 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from ..actors._base import GreenroomActor
+from ..actors.guardian import ConfigureGuardian, Guardian
 from ..actors.notifier import Notifier
 from ..actors.stats_worker import StatsWorker
 from ..actors.supervisor import ConfigureSupervisor, Supervisor
@@ -30,7 +32,16 @@ from ..runtime.base import InProcessBase
 from ..runtime.clock import VirtualClock
 from ..runtime.door import Door
 from ..runtime.schedule import NO_FAULTS, Faults, SeededSchedule
-from .fakes import DELIVERED, REFUSED, FakePoster, Outcome, RecordingAnalytics, RecordingReporter
+from .fakes import (
+    DELIVERED,
+    REFUSED,
+    FakePoster,
+    Outcome,
+    RecordingAnalytics,
+    RecordingDeadLetters,
+    RecordingHost,
+    RecordingReporter,
+)
 from .simulated_host import SimulatedHost, Track
 
 A = TypeVar("A", bound=GreenroomActor)
@@ -40,7 +51,7 @@ MINUTE_NS: Final = 60 * NS_PER_SECOND
 START_NS: Final = 1_700_000_000 * NS_PER_SECOND
 URLS: Final = ("http://first.test/", "http://second.test/")
 OUTCOMES: Final = (DELIVERED, DELIVERED, DELIVERED, REFUSED, Outcome(status=503))
-PERMANENT: Final = 4  # supervisor, recorder, notifier, timer
+PERMANENT: Final = 5  # guardian, supervisor, recorder, notifier, timer
 WAKEUP_FAULTS: Final = Faults(late_wakeup=0.1, repeated_wakeup=0.1)
 
 
@@ -59,7 +70,9 @@ class Simulation:
         self.base = InProcessBase(self.clock, schedule=self.schedule)
         self.dropped: Counter[str] = Counter()
         self.door = self.base.door = Door(
-            self.clock, on_drop=lambda reason, body: self.dropped.update([reason])
+            self.clock,
+            inputs_per_turn=self.random.randrange(3),
+            on_drop=lambda reason, body: self.dropped.update([reason]),
         )
         self.metrics = Metrics()
         self.analytics = RecordingAnalytics()
@@ -67,8 +80,20 @@ class Simulation:
         self.reporter = RecordingReporter()
         self.supervisor = self.base.newPrimaryActor(Supervisor)
         webhook = WebhookSettings(urls=URLS, api_key="key", keys={"key": "s" * 32})
-        ports = Ports(self.door, self.metrics, self.analytics, self.poster, self.reporter)
-        self.base.tell(self.supervisor, ConfigureSupervisor(Settings(webhook=webhook), ports))
+        settings = Settings(webhook=webhook, flush_slice=self.random.randint(1, 3))
+        self.dead_letters = RecordingDeadLetters()
+        self.shard_host = RecordingHost()
+        ports = Ports(
+            self.door,
+            self.metrics,
+            self.analytics,
+            self.poster,
+            self.reporter,
+            self.dead_letters,
+            self.shard_host,
+        )
+        configure = ConfigureGuardian(self.supervisor, ConfigureSupervisor(settings, ports))
+        self.base.tell(self.base.newPrimaryActor(Guardian), configure)
         self.host = SimulatedHost(self.random)
         self.posted: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
 
@@ -134,10 +159,12 @@ class Simulation:
         twice = [key for key, count in is_open.items() if count > 1]
         assert not twice, f"several open workers of {twice}"
         retained = self.the(Supervisor).roster.statistics().retained
-        assert len(workers) == retained, f"{len(workers)} workers, the roster has {retained}"
+        standing = self.the(Supervisor).standing  # one that is to be retired may be among them
+        assert 0 <= len(workers) - retained <= standing, f"{len(workers)} workers, not {retained}"
         backing_off = self.the(Notifier).outbox.statistics().backing_off
+        waits = backing_off + self.the(Supervisor).standing + self.the(Guardian).standing
         timers = self.base.statistics().timers
-        assert timers <= 2 + backing_off, f"{timers} timers: a flush, a sweep, {backing_off} waits"
+        assert timers <= 2 + waits, f"{timers} timers: a flush, a sweep, {waits} waits"
         targets = [
             (attempt.url, json.loads(attempt.body)["room"]["name"])
             for attempt, _ in self.poster.in_flight
@@ -149,13 +176,18 @@ class Simulation:
         self._check_samples()
         self._check_webhooks()
         seen = self.base.statistics()
-        assert seen.actors == PERMANENT, f"{seen.actors} actors are left"
+        retained = self.the(Supervisor).roster.statistics().retained
+        assert seen.actors == PERMANENT + retained, f"{seen.actors} actors, {retained} workers"
         assert (seen.queued, seen.timers) == (0, 1), f"left over: {seen}"
         assert seen.dead_letters == 0, f"{seen.dead_letters} dead letters"
-        assert self.the(Supervisor).roster.statistics().retained == 0, "workers are retained"
+        # a call about a participant that became a dead letter may have been the one to close it
+        lost = sum(each.message.startswith("Participant") for each in self.dead_letters.letters)
+        assert retained <= lost, f"{retained} workers are retained, {lost} calls are dead letters"
         assert len(self.the(Notifier).outbox) == 0, "queues are left over"
         assert not self.dropped, f"the door dropped {self.dropped}"
-        assert not self.reporter.failures, self.reporter.failures[0].traceback
+        failures = [each for each in self.reporter.failures if "InjectedError" not in each.error]
+        assert not failures, failures[0].traceback
+        assert not self.shard_host.given_up, self.shard_host.given_up
 
     def _check_samples(self) -> None:
         got: Counter[Track] = Counter()
@@ -169,18 +201,43 @@ class Simulation:
             missing += (all_of_them & ~got[track]).bit_count()
         series = flatten(self.metrics.snapshot(), {})
         dropped = sum(series[name] for name in series if '"unknown_participant"' in name)
-        assert missing == dropped, f"{missing} samples are missing, {dropped} were dropped"
+        poison = sum(letter.message == "TrackStats" for letter in self.dead_letters.letters)
+        assert dropped <= missing <= dropped + poison, (
+            f"{missing} samples are missing, {dropped} were dropped, {poison} are dead letters"
+        )
 
     def _check_webhooks(self) -> None:
+        poison = sum(letter.actor == "Supervisor" for letter in self.dead_letters.letters)
         for url in URLS:
             for room, expected in self.host.webhooks.items():
                 got = self.posted[url, room]
-                assert got == expected, f"{url} {room}: expected {expected}, got {got}"
+                rest = iter(expected)
+                assert all(webhook in rest for webhook in got), (
+                    f"{url} {room}: expected {expected}, in this order, got {got}"
+                )
+                missing = len(expected) - len(got)
+                assert missing <= poison, f"{url} {room}: {missing} missing of {expected}"
 
 
 def _kind(event: str) -> str:
     """An event's name; whether who left was ever connected is not what is checked here."""
     return "participant_left" if event == "participant_connection_aborted" else event
+
+
+def has_begun(actor: object, message: object) -> bool:
+    """For `Faults.exposed`: those with someone above, after their first message."""
+    return isinstance(actor, GreenroomActor) and not (
+        isinstance(actor, Guardian) or isinstance(message, actor.configured_by())
+    )
+
+
+def check_failing(seed: int) -> None:
+    """One simulation in which any actor also fails, each time in the midst of a handler.
+
+    Raises:
+        AssertionError: Something that must hold does not; what became a dead letter apart.
+    """
+    Simulation(seed, replace(WAKEUP_FAULTS, failure=0.02, exposed=has_begun)).run()
 
 
 def check(seed: int) -> None:

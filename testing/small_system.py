@@ -31,7 +31,14 @@ from ..core.ports import Ports
 from ..core.series import flatten
 from ..messages.control import AskWorkers, Input, Stamped, Workers
 from ..messages.stats import TrackStat
-from .fakes import FakeDoor, FakePoster, RecordingAnalytics, RecordingReporter
+from .fakes import (
+    FakeDoor,
+    FakePoster,
+    RecordingAnalytics,
+    RecordingDeadLetters,
+    RecordingHost,
+    RecordingReporter,
+)
 
 ASK_SECONDS: Final = 10.0
 ROUNDS: Final = 5  # of looking, at least: more than hops from a call to the last port
@@ -40,6 +47,7 @@ SETTINGS: Final = Settings(
     node_id="ND_9",
     shard=2,
     flush_interval_seconds=None,
+    flush_slice=1_000,
     webhook=WebhookSettings(urls=("http://a.example/",), api_key="key", keys={"key": "s" * 32}),
 )
 
@@ -73,7 +81,15 @@ class FakePorts(Ports):
 def fake_ports() -> FakePorts:
     """Fakes that have recorded nothing yet."""
     door = FakeDoor()
-    return FakePorts(door, Metrics(), RecordingAnalytics(), FakePoster(door), RecordingReporter())
+    return FakePorts(
+        door,
+        Metrics(),
+        RecordingAnalytics(),
+        FakePoster(door),
+        RecordingReporter(),
+        RecordingDeadLetters(),
+        RecordingHost(),
+    )
 
 
 @dataclass(frozen=True, slots=True)

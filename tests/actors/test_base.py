@@ -15,9 +15,9 @@ from greenroom.actors._base import (
 )
 from greenroom.config import Settings
 from greenroom.messages.calls import FlushStats, RoomEnded
-from greenroom.messages.control import InputFailed, Stamped
+from greenroom.messages.control import ChildFailed, Restart, Stamped
 from greenroom.messages.outputs import RetryDue, SweepDue
-from greenroom.messages.stats import Close, Flush, FlushDue
+from greenroom.messages.stats import Close, Flush, FlushTick
 from greenroom.testing.harness import ActorHarness, Sent
 
 AT_NS: Final = 1_700_000_000_000_000_000
@@ -41,9 +41,9 @@ class Parrot(GreenroomActor):
             raise ValueError("before 1970")
         self.send(sender, said)
 
-    @stamped(FlushDue, RetryDue)
-    def on_due(self, due: FlushDue, stamp: Stamped) -> None:
-        if due == FlushDue(13):
+    @stamped(FlushTick, RetryDue)
+    def on_due(self, due: FlushTick, stamp: Stamped) -> None:
+        if due == FlushTick(13):
             raise LookupError("unlucky")
         self.send(self.parent, stamp)
 
@@ -80,17 +80,17 @@ def test_a_message_goes_to_its_handler_with_its_sender() -> None:
 def test_an_input_goes_to_the_handler_of_its_body_with_its_stamp() -> None:
     parrot = started()
 
-    sent = parrot.enter(FlushDue(1))
+    sent = parrot.enter(FlushTick(1))
 
-    assert sent == [Sent(parrot.parent, Stamped(1, AT_NS, FlushDue(1)))]
+    assert sent == [Sent(parrot.parent, Stamped(1, AT_NS, FlushTick(1)))]
 
 
 def test_an_input_without_a_stamp_is_not_taken_for_an_input() -> None:
     parrot = started()
 
-    ((_, failure),) = parrot.tell(FlushDue(1))
+    ((_, failure),) = parrot.tell(FlushTick(1))
 
-    assert isinstance(failure, InputFailed)
+    assert isinstance(failure, ChildFailed)
     assert "UnknownMessageError" in failure.error
 
 
@@ -116,13 +116,13 @@ def test_what_comes_before_the_first_message_is_kept_and_handled_in_its_order() 
     early, late = parrot.address_of("early"), parrot.address_of("late")
 
     assert parrot.tell(Flush(1, 7), early) == []
-    assert parrot.enter(FlushDue(1)) == []
+    assert parrot.enter(FlushTick(1)) == []
     assert parrot.tell(Close(8), late) == []
     sent = parrot.tell(Configure(Settings(), parrot.ports))
 
     assert sent == [
         Sent(early, Flush(1, 7)),
-        Sent(parrot.parent, Stamped(1, AT_NS, FlushDue(1))),
+        Sent(parrot.parent, Stamped(1, AT_NS, FlushTick(1))),
         Sent(late, Close(8)),
     ]
 
@@ -141,9 +141,10 @@ def test_an_early_message_that_cannot_be_digested_does_not_keep_the_next_one_bac
     parrot.tell(Flush(1, -1))
     parrot.tell(Flush(2, 7))
 
-    (_, failure), answer = parrot.tell(Configure(Settings(), parrot.ports))
+    ((_, failure),) = parrot.tell(Configure(Settings(), parrot.ports))
+    (answer,) = parrot.tell(Restart())
 
-    assert isinstance(failure, InputFailed)
+    assert isinstance(failure, ChildFailed)
     assert answer == Sent(parrot.parent, Flush(2, 7))
 
 
@@ -153,7 +154,7 @@ def test_a_first_message_that_cannot_be_digested_is_reported_to_its_sender() -> 
     ((target, failure),) = parrot.tell(Configure(Settings(node_id="broken"), parrot.ports))
 
     assert target is parrot.parent
-    assert isinstance(failure, InputFailed)
+    assert isinstance(failure, ChildFailed)
     assert (failure.actor, failure.message) == ("Parrot", "Configure")
 
 
@@ -172,7 +173,7 @@ def test_a_handlers_failure_stays_inside_and_is_reported_to_the_parent() -> None
     ((target, failure),) = parrot.tell(Flush(1, -1), parrot.address_of("someone"))
 
     assert target is parrot.parent
-    assert isinstance(failure, InputFailed)
+    assert isinstance(failure, ChildFailed)
     assert (failure.actor, failure.message, failure.position) == ("Parrot", "Flush", 0)
     assert failure.error == "ValueError('before 1970')"
     assert "in on_said" in failure.traceback
@@ -180,12 +181,12 @@ def test_a_handlers_failure_stays_inside_and_is_reported_to_the_parent() -> None
 
 def test_the_failure_of_an_input_says_which_one_it_was() -> None:
     parrot = started()
-    parrot.enter(FlushDue(1))
+    parrot.enter(FlushTick(1))
 
-    ((_, failure),) = parrot.enter(FlushDue(13))
+    ((_, failure),) = parrot.enter(FlushTick(13))
 
-    assert isinstance(failure, InputFailed)
-    assert (failure.message, failure.position) == ("FlushDue", 2)
+    assert isinstance(failure, ChildFailed)
+    assert (failure.message, failure.position) == ("FlushTick", 2)
 
 
 def test_only_the_input_that_failed_is_lost() -> None:
@@ -194,16 +195,20 @@ def test_only_the_input_that_failed_is_lost() -> None:
     for flush in (Flush(1, 7), Flush(2, -1), Flush(3, 9)):
         parrot.tell(flush)
 
-    assert parrot.tell(Flush(4, 7)) == [Sent(parrot.parent, Flush(4, 7))]
+    assert parrot.tell(Flush(4, 7)) == [], "it stands still"
+    assert parrot.tell(Restart()) == [
+        Sent(parrot.parent, Flush(3, 9)),
+        Sent(parrot.parent, Flush(4, 7)),
+    ]
     assert parrot.actor.heard == [Flush(1, 7), Flush(2, -1), Flush(3, 9), Flush(4, 7)]
 
 
 def test_a_lookup_that_fails_in_a_handler_is_not_taken_for_an_unknown_message() -> None:
     parrot = started()
 
-    ((_, failure),) = parrot.enter(FlushDue(13))
+    ((_, failure),) = parrot.enter(FlushTick(13))
 
-    assert isinstance(failure, InputFailed)
+    assert isinstance(failure, ChildFailed)
     assert failure.error == "LookupError('unlucky')"
 
 
@@ -214,7 +219,7 @@ def test_a_message_without_a_handler_is_reported_and_not_silently_lost(message: 
     ((target, failure),) = parrot.tell(message)
 
     assert target is parrot.parent
-    assert isinstance(failure, InputFailed)
+    assert isinstance(failure, ChildFailed)
     assert failure.message == type(message).__name__
     assert "UnknownMessageError('Parrot has no handler for it')" in failure.error
 
@@ -224,7 +229,7 @@ def test_an_input_without_a_handler_is_reported_with_its_position() -> None:
 
     ((_, failure),) = parrot.enter(FlushStats())
 
-    assert isinstance(failure, InputFailed)
+    assert isinstance(failure, ChildFailed)
     assert (failure.message, failure.position) == ("FlushStats", 1)
     assert "UnknownMessageError" in failure.error
 
@@ -240,11 +245,11 @@ def test_thespians_own_messages_are_no_unknown_messages() -> None:
 
 def test_a_wakeup_goes_through_the_door_and_comes_back_stamped() -> None:
     parrot = started()
-    parrot.actor.wake_after(2.5, FlushDue(1))
+    parrot.actor.wake_after(2.5, FlushTick(1))
 
     assert parrot.advance(2.4) == []
     assert parrot.advance(0.1) == [
-        Sent(parrot.parent, Stamped(1, AT_NS + 2_500_000_000, FlushDue(1)))
+        Sent(parrot.parent, Stamped(1, AT_NS + 2_500_000_000, FlushTick(1)))
     ]
 
 
@@ -252,15 +257,15 @@ def test_a_wakeup_that_cannot_pass_the_door_is_not_handled() -> None:
     parrot = started()
     parrot.door.is_full = True
 
-    assert parrot.tell(WakeupMessage(1.0, FlushDue(1)), parrot.address) == []
-    assert parrot.door.refused == [(parrot.address, FlushDue(1))]
+    assert parrot.tell(WakeupMessage(1.0, FlushTick(1)), parrot.address) == []
+    assert parrot.door.refused == [(parrot.address, FlushTick(1))]
 
 
 def test_a_wait_that_is_already_over_ends_at_once() -> None:
     parrot = started()
-    parrot.actor.wake_after(-3.0, FlushDue(1))
+    parrot.actor.wake_after(-3.0, FlushTick(1))
 
-    assert parrot.advance(0) == [Sent(parrot.parent, Stamped(1, AT_NS, FlushDue(1)))]
+    assert parrot.advance(0) == [Sent(parrot.parent, Stamped(1, AT_NS, FlushTick(1)))]
 
 
 def test_an_actor_ends_itself_after_the_messages_that_it_has() -> None:

@@ -14,9 +14,9 @@ from greenroom.actors.supervisor import Supervisor
 from greenroom.actors.timer import Timer
 from greenroom.messages import outputs, stats
 from greenroom.messages.calls import CALLS
-from greenroom.messages.control import AskWorkers, Input, InputFailed
+from greenroom.messages.control import AskWorkers, ChildFailed, Drain, Input, RestartDue
 from greenroom.messages.outputs import NotifierInput, Notify, RecorderCommand
-from greenroom.messages.stats import FlushDue, FlushTick, WorkerClosed, WorkerCommand
+from greenroom.messages.stats import FlushTick, WorkerClosed, WorkerCommand
 
 ACTORS = [Supervisor, StatsWorker, Timer, Notifier, Recorder]
 THESPIANS = set(GreenroomActor.told_handlers)
@@ -27,11 +27,15 @@ def told_of(actor: type[GreenroomActor]) -> set[type]:
 
 
 def test_the_supervisor_handles_every_call() -> None:
-    assert set(Supervisor.stamped_handlers) == set(CALLS)
+    assert set(Supervisor.stamped_handlers) == {*CALLS, FlushTick, RestartDue}
 
 
 def test_the_supervisor_handles_every_report_and_question() -> None:
-    reports = {AskWorkers, FlushTick, InputFailed, WorkerClosed, stats.SampleSkipped}
+    reports = {AskWorkers, ChildFailed, Drain} | {
+        stats.FlushSlice,
+        WorkerClosed,
+        stats.SampleSkipped,
+    }
 
     assert told_of(Supervisor) == reports
 
@@ -51,9 +55,9 @@ def test_the_notifier_handles_every_input_and_the_one_command() -> None:
     assert told_of(Notifier) == {Notify}
 
 
-def test_the_timer_handles_its_wakeups_only() -> None:
-    assert set(Timer.stamped_handlers) == {FlushDue}
-    assert not told_of(Timer)
+def test_the_timer_handles_what_becomes_of_its_ticks() -> None:
+    assert not Timer.stamped_handlers
+    assert told_of(Timer) == {stats.TickTaken}
 
 
 def test_every_input_has_exactly_one_actor_that_handles_it() -> None:

@@ -5,7 +5,7 @@ from livekit.protocol.analytics import AnalyticsEvent, AnalyticsNodeRooms, Analy
 from greenroom.actors._base import Configure
 from greenroom.actors.recorder import Recorder
 from greenroom.config import Settings
-from greenroom.messages.control import InputFailed
+from greenroom.messages.control import ChildFailed, Restart
 from greenroom.messages.outputs import RecordEvent, RecordNodeRooms, RecordStats
 from greenroom.testing.harness import ActorHarness
 
@@ -45,8 +45,9 @@ def test_a_port_that_raises_is_reported_and_the_next_one_is_still_served() -> No
 
     ((target, failure),) = recorder.tell(RecordStats(None))  # type: ignore[arg-type]  # to fail
     recorder.tell(RecordEvent(AnalyticsEvent(room_id="RM_1")))
+    recorder.tell(Restart())
 
     assert target is recorder.parent
-    assert isinstance(failure, InputFailed)
+    assert isinstance(failure, ChildFailed)
     assert failure.message == "RecordStats"
     assert recorder.analytics.events == [AnalyticsEvent(room_id="RM_1")]

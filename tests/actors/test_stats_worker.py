@@ -6,7 +6,7 @@ from livekit.protocol.analytics import AnalyticsStat, AnalyticsStream, StreamTyp
 
 from greenroom.actors.stats_worker import ConfigureWorker, StatsWorker
 from greenroom.core.times import timestamp
-from greenroom.messages.control import InputFailed
+from greenroom.messages.control import ChildFailed, Restart
 from greenroom.messages.ids import (
     Incarnation,
     ParticipantID,
@@ -171,7 +171,9 @@ def test_a_message_that_cannot_be_digested_leaves_the_samples_alone() -> None:
     ((target, failure),) = worker.tell(TrackStat(TrackID("TR_1"), 0, None))  # type: ignore[arg-type]  # to fail
 
     assert target is worker.parent
-    assert isinstance(failure, InputFailed)
+    assert isinstance(failure, ChildFailed)
+    assert (failure.key, failure.incarnation) == ("RM_1/PA_1", SPEC.incarnation)
+    assert worker.tell(Restart()) == []
     assert packets_of(worker.tell(Flush(1, START_NS))) == [3]
 
 

@@ -16,7 +16,8 @@ from greenroom.actors.supervisor import ChildClasses, ConfigureSupervisor, Super
 from greenroom.actors.timer import Timer
 from greenroom.config import Settings
 from greenroom.messages import calls
-from greenroom.messages.control import AskWorkers, InputFailed, Workers, WorkerStatus
+from greenroom.messages.codec import decode
+from greenroom.messages.control import AskWorkers, ChildFailed, Restart, Workers, WorkerStatus
 from greenroom.messages.ids import (
     Incarnation,
     ParticipantIdentity,
@@ -24,8 +25,6 @@ from greenroom.messages.ids import (
 )
 from greenroom.messages.stats import (
     Close,
-    Flush,
-    FlushTick,
     Retire,
     SampleSkipped,
     TrackStat,
@@ -149,29 +148,6 @@ def test_a_sample_that_its_worker_left_out_is_counted() -> None:
     assert supervisor.counted()[dropped("invalid_stat")] == 1
 
 
-def test_a_tick_reaches_every_worker_newest_first() -> None:
-    supervisor = started()
-    supervisor.enter(joined())
-    supervisor.enter(joined(BOB))
-
-    sent = supervisor.tell(FlushTick(7, AT_NS + 5))
-
-    assert sent == [
-        Sent(worker(supervisor, 1), Flush(1, AT_NS + 5)),
-        Sent(worker(supervisor, 0), Flush(1, AT_NS + 5)),
-    ]
-
-
-def test_a_flush_that_was_asked_for_happens_at_the_time_of_the_call() -> None:
-    supervisor = started()
-    supervisor.enter(joined())
-
-    assert supervisor.enter(calls.FlushStats()) == [Sent(worker(supervisor), Flush(1, AT_NS))]
-    assert supervisor.tell(FlushTick(1, AT_NS + 5)) == [
-        Sent(worker(supervisor), Flush(2, AT_NS + 5))
-    ]
-
-
 # ── the life of a worker ────────────────────────────────────────────────────────────────────
 
 
@@ -192,7 +168,7 @@ def test_a_closed_worker_still_gets_samples_and_flushes() -> None:
     supervisor.enter(left())
 
     assert supervisor.enter(track_stats())[0].target is worker(supervisor)
-    assert supervisor.tell(FlushTick(1, AT_NS))[0].target is worker(supervisor)
+    assert supervisor.enter(calls.FlushStats())[0].target is worker(supervisor)
 
 
 def test_a_worker_that_was_closed_for_long_is_told_to_hand_over_and_forgotten() -> None:
@@ -206,7 +182,7 @@ def test_a_worker_that_was_closed_for_long_is_told_to_hand_over_and_forgotten() 
 
     assert sent == [Sent(worker(supervisor), Retire(AT_NS + 9))]
     assert workers(supervisor) == Workers((), 0)
-    assert supervisor.tell(FlushTick(1, AT_NS)) == []
+    assert supervisor.enter(calls.FlushStats()) == []
 
 
 def test_a_worker_that_reports_twice_is_retired_once() -> None:
@@ -288,39 +264,43 @@ def test_the_current_workers_are_told_to_whoever_asks() -> None:
     ]
 
 
-def test_an_input_that_cannot_be_digested_is_counted_and_reported() -> None:
+def test_an_input_that_cannot_be_digested_is_reported_and_nothing_else_is_lost() -> None:
     supervisor = started()
     broken = calls.TrackStats(ROOM_ID, ROOM_NAME, key(), b"\xff")
 
-    assert supervisor.enter(broken) == []
-    (failure,) = supervisor.reporter.failures
+    ((target, failure),) = supervisor.enter(broken)
+
+    assert target is supervisor.parent
+    assert isinstance(failure, ChildFailed)
     assert (failure.actor, failure.message, failure.position) == ("Supervisor", "TrackStats", 1)
-    assert supervisor.counted()[failures("Supervisor")] == 1
-    assert len(supervisor.enter(calls.RoomStarted(room()))) == 2
+    assert decode(failure.body) == broken
+    assert supervisor.enter(calls.RoomStarted(room())) == [], "it stands still"
+    assert len(supervisor.tell(Restart())) == 2, "nothing else is lost"
 
 
 def test_a_childs_failure_is_counted_under_its_name_and_reported() -> None:
     supervisor = started()
-    failure = InputFailed("StatsWorker", "TrackStat", 0, "ValueError()", "…")
+    failure = ChildFailed("StatsWorker", "TrackStat", 0, "ValueError()", "…")
 
     assert supervisor.tell(failure, supervisor.address_of("worker")) == []
     assert supervisor.reporter.failures == [failure]
     assert supervisor.counted()[failures("StatsWorker")] == 1
+    (letter,) = supervisor.dead_letters.letters
+    assert (letter.actor, letter.error, letter.traceback) == ("StatsWorker", "ValueError()", "…")
 
 
 def failures(actor: str) -> str:
     return f'greenroom_input_failures_total{{actor="{actor}"}}'
 
 
-def test_an_unknown_message_is_counted_and_reported() -> None:
+def test_an_unknown_message_is_reported_and_does_not_stop_anything() -> None:
     supervisor = started()
 
-    supervisor.tell("hello")
+    ((_, failure),) = supervisor.tell("hello")
 
-    (failure,) = supervisor.reporter.failures
-    assert failure.message == "str"
+    assert isinstance(failure, ChildFailed)
     assert "UnknownMessageError" in failure.error
-    assert supervisor.counted()[failures("Supervisor")] == 1
+    assert len(supervisor.enter(calls.RoomStarted(room()))) == 2
 
 
 def test_a_report_about_a_worker_that_is_not_known_is_ignored() -> None:

@@ -2,11 +2,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from greenroom.adapters.http import HttpPoster
+from greenroom.adapters.reporter import LoggingReporter
+from greenroom.adapters.store import Store
+from greenroom.core.metrics import Metrics
+from greenroom.runtime.clock import VirtualClock
 from greenroom.testing.fakes import RecordingReporter
 from greenroom.testing.loopback import HttpReceiver, LoopThread, RawServer, WaitingDoor
 
@@ -70,3 +75,18 @@ def new_poster(door: WaitingDoor) -> Iterator[Callable[..., HttpPoster]]:
 @pytest.fixture
 def poster(new_poster: Callable[..., HttpPoster]) -> HttpPoster:
     return new_poster()
+
+
+@pytest.fixture
+def open_store() -> Iterator[Callable[[Path], Store]]:
+    """Opens stores that look often for what other processes wrote; they are closed afterwards."""
+    stores: list[Store] = []
+
+    def open_it(directory: Path) -> Store:
+        metrics, reporter = Metrics(threading.Lock()), LoggingReporter(VirtualClock())
+        stores.append(Store(directory, metrics, reporter, poll_seconds=0.01))
+        return stores[-1]
+
+    yield open_it
+    for store in stores:
+        assert store.close(30.0)

@@ -6,11 +6,11 @@ from typing import Final
 import pytest
 
 from greenroom.adapters.reporter import LoggingReporter
-from greenroom.messages.control import InputFailed
+from greenroom.messages.control import ChildFailed
 from greenroom.runtime.clock import VirtualClock
 
 SECOND: Final = 1_000_000_000
-FAILURE: Final = InputFailed("StatsWorker", "TrackStat", 7, "ValueError('x')", "Traceback …")
+FAILURE: Final = ChildFailed("StatsWorker", "TrackStat", 7, "ValueError('x')", "Traceback …")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ def is_closed(roster: Roster[str], key: WorkerKey) -> bool:
 
 def has_closed(roster: Roster[str], key: WorkerKey, guard: GuardID | None) -> bool:
     """Leave, and whether this closed the worker."""
-    left = roster.leave(key, guard)
+    left = roster.leave(key, guard, 0)
     assert left.closed in (None, roster.find(key))
     return left.closed is not None
 
@@ -56,7 +56,7 @@ def test_a_closed_worker_stays_the_current_one_until_it_is_replaced() -> None:
     roster: Roster[str] = Roster()
     opened = roster.open(ALICE, G1)
 
-    roster.leave(ALICE, G1)
+    roster.leave(ALICE, G1, 0)
 
     assert roster.find(ALICE) is opened.entry
     assert is_closed(roster, ALICE)
@@ -65,7 +65,7 @@ def test_a_closed_worker_stays_the_current_one_until_it_is_replaced() -> None:
 def test_a_closed_worker_is_not_reopened_but_replaced() -> None:
     roster: Roster[str] = Roster()
     old = roster.open(ALICE, G1).entry
-    roster.leave(ALICE, G1)
+    roster.leave(ALICE, G1, 0)
 
     new = roster.open(ALICE, G2)
 
@@ -78,7 +78,7 @@ def test_a_closed_worker_is_not_reopened_but_replaced() -> None:
 def test_connected_is_carried_over_to_the_successor() -> None:
     roster: Roster[str] = Roster()
     roster.open(ALICE, G1).entry.connected = True
-    roster.leave(ALICE, G1)
+    roster.leave(ALICE, G1, 0)
 
     assert roster.open(ALICE, G2).entry.connected
 
@@ -87,7 +87,7 @@ def test_connected_is_not_carried_over_once_the_worker_is_retired() -> None:
     roster: Roster[str] = Roster()
     old = roster.open(ALICE, G1).entry
     old.connected = True
-    roster.leave(ALICE, G1)
+    roster.leave(ALICE, G1, 0)
     roster.retire(old.incarnation)
 
     assert not roster.open(ALICE, G2).entry.connected
@@ -104,7 +104,7 @@ def test_retiring_the_current_worker_leaves_none() -> None:
 def test_retiring_the_old_incarnation_never_touches_the_new_one() -> None:
     roster: Roster[str] = Roster()
     old = roster.open(ALICE, G1).entry
-    roster.leave(ALICE, G1)
+    roster.leave(ALICE, G1, 0)
     new = roster.open(ALICE, G2).entry
 
     assert roster.retire(old.incarnation) is old
@@ -126,7 +126,7 @@ def test_a_flush_visits_the_newest_worker_first_and_also_the_closed_ones() -> No
     roster: Roster[str] = Roster()
     first = roster.open(ALICE, G1).entry
     second = roster.open(BOB, G2).entry
-    roster.leave(ALICE, G1)
+    roster.leave(ALICE, G1, 0)
     third = roster.open(ALICE, G3).entry
 
     assert list(roster.newest_first()) == [third, second, first]
@@ -147,7 +147,7 @@ def test_the_status_shows_current_workers_in_the_order_of_their_keys() -> None:
     roster: Roster[str] = Roster()
     roster.open(BOB, G1).entry.connected = True
     roster.open(ALICE, G2)
-    roster.leave(ALICE, G2)
+    roster.leave(ALICE, G2, 0)
 
     assert [(s.key, s.connected, s.closed) for s in roster.status()] == [
         (ALICE, False, True),
@@ -161,7 +161,7 @@ def test_the_status_shows_current_workers_in_the_order_of_their_keys() -> None:
 def test_leaving_without_a_worker_finds_nobody_connected() -> None:
     roster: Roster[str] = Roster()
 
-    left = roster.leave(ALICE, G1)
+    left = roster.leave(ALICE, G1, 0)
 
     assert left.closed is None
     assert not left.was_connected
@@ -172,7 +172,7 @@ def test_the_last_release_closes_and_says_whether_it_was_connected() -> None:
     entry = roster.open(ALICE, G1).entry
     entry.connected = True
 
-    left = roster.leave(ALICE, G1)
+    left = roster.leave(ALICE, G1, 0)
 
     assert left.closed is entry
     assert left.was_connected
@@ -181,9 +181,9 @@ def test_the_last_release_closes_and_says_whether_it_was_connected() -> None:
 def test_leaving_twice_closes_once_and_finds_the_same_both_times() -> None:
     roster: Roster[str] = Roster()
     roster.open(ALICE, G1).entry.connected = True
-    roster.leave(ALICE, G1)
+    roster.leave(ALICE, G1, 0)
 
-    again = roster.leave(ALICE, G1)
+    again = roster.leave(ALICE, G1, 0)
 
     assert again.closed is None
     assert again.was_connected

@@ -20,7 +20,7 @@ def is_closed(roster: Roster[str], key: WorkerKey) -> bool:
 
 def has_closed(roster: Roster[str], key: WorkerKey, guard: GuardID | None) -> bool:
     """Leave, and whether this closed the worker."""
-    left = roster.leave(key, guard)
+    left = roster.leave(key, guard, 0)
     assert left.closed in (None, roster.find(key))
     return left.closed is not None
 
@@ -58,8 +58,8 @@ def test_a_release_by_a_guard_that_was_never_activated_does_nothing() -> None:
 def test_a_guard_can_be_activated_after_a_release_that_did_nothing() -> None:
     roster: Roster[str] = Roster()
     roster.open(ALICE, G1)
-    roster.leave(ALICE, G2)
-    roster.leave(ALICE, G1)
+    roster.leave(ALICE, G2, 0)
+    roster.leave(ALICE, G1, 0)
 
     roster.open(ALICE, G2)
 
@@ -105,7 +105,7 @@ def test_a_worker_that_no_guard_holds_cannot_be_closed_by_a_strange_one() -> Non
 def test_a_released_guard_does_not_count_at_a_new_worker() -> None:
     roster: Roster[str] = Roster()
     roster.open(ALICE, G1)
-    roster.leave(ALICE, G1)
+    roster.leave(ALICE, G1, 0)
 
     roster.open(ALICE, G1)
 
@@ -143,7 +143,7 @@ def test_a_worker_closes_when_a_release_brings_its_count_to_exactly_zero() -> No
     roster: Roster[str] = Roster()
     roster.open(ALICE, G1)
     roster.open(BOB, None)
-    roster.leave(BOB, G1)  # -1
+    roster.leave(BOB, G1, 0)  # -1
     roster.open(BOB, G2)
     roster.open(BOB, G3)
 
@@ -154,7 +154,7 @@ def test_a_worker_closes_when_a_release_brings_its_count_to_exactly_zero() -> No
 def test_an_old_guard_cannot_close_the_worker_that_came_after_the_close() -> None:
     roster: Roster[str] = Roster()
     roster.open(ALICE, G1)
-    roster.leave(ALICE, G1)
+    roster.leave(ALICE, G1, 0)
     roster.open(ALICE, None)  # resumed
 
     assert not has_closed(roster, ALICE, G1)
@@ -166,10 +166,10 @@ def test_a_guard_of_the_old_worker_that_is_still_held_takes_from_the_new_ones_co
     roster: Roster[str] = Roster()
     roster.open(ALICE, G1)
     roster.open(BOB, G2)
-    roster.leave(ALICE, G2)  # closes Alice's worker from 1 to 0, though G1 is held
+    roster.leave(ALICE, G2, 0)  # closes Alice's worker from 1 to 0, though G1 is held
     new = roster.open(ALICE, G3).entry
 
-    assert roster.leave(ALICE, G1).closed is new
+    assert roster.leave(ALICE, G1, 0).closed is new
 
 
 # ── what is remembered ──────────────────────────────────────────────────────────────────────
@@ -179,7 +179,7 @@ def test_guards_of_retired_workers_are_forgotten_oldest_first() -> None:
     roster: Roster[str] = Roster(remembered_guards=2)
     for guard in (G1, G2, G3):
         entry = roster.open(ALICE, guard).entry
-        roster.leave(ALICE, guard)
+        roster.leave(ALICE, guard, 0)
         roster.retire(entry.incarnation)
 
     assert roster.statistics().guards == 2
@@ -194,7 +194,7 @@ def test_a_guard_of_a_living_worker_is_never_forgotten() -> None:
 
     for guard in (G2, G3, G4):
         entry = roster.open(BOB, guard).entry
-        roster.leave(BOB, guard)
+        roster.leave(BOB, guard, 0)
         roster.retire(entry.incarnation)
 
     assert roster.statistics().guards == 1
@@ -207,7 +207,7 @@ def test_nothing_is_kept_of_many_workers_but_the_guards_that_are_remembered() ->
     for number in range(10_000):
         key = WorkerKey(RoomID("RM_1"), ParticipantID(f"PA_{number}"))
         entry = roster.open(key, GuardID(number)).entry
-        roster.leave(key, GuardID(number))
+        roster.leave(key, GuardID(number), 0)
         roster.retire(entry.incarnation)
 
     seen = roster.statistics()

@@ -85,7 +85,7 @@ class RosterMachine(RuleBasedStateMachine):
     def leave(self, key: WorkerKey, guard: GuardID | None) -> None:
         worker = self.model.current(key)
 
-        left = self.roster.leave(key, guard)
+        left = self.roster.leave(key, guard, 0)
 
         assert (left.closed is not None) == self.model.leave(key, guard)
         assert left.was_connected == (worker is not None and worker["connected"])

@@ -44,6 +44,7 @@ def sample(packets: int = 1, score: float = 0.0) -> AnalyticsStat:
 def flushed(state: WorkerState, at_ns: int = SECOND_NS) -> list[tuple[str, int, int]]:
     """Track, direction and packets of each stat."""
     stats = state.flush(at_ns, WAIT_NS).stats
+    state.clear()
     return [(stat.track_id, stat.kind, stat.streams[0].primary_packets) for stat in stats]
 
 
@@ -100,10 +101,20 @@ def test_every_stream_type_but_downstream_is_upstream() -> None:
     assert flushed(state) == [(VIDEO, UP, 4)]
 
 
+def test_what_could_not_be_handed_over_is_in_the_next_flush_as_well() -> None:
+    state = WorkerState(SPEC)
+    state.add(VIDEO, UP, sample(1))
+    state.flush(SECOND_NS, WAIT_NS)
+    state.add(VIDEO, UP, sample(2))
+
+    assert flushed(state) == [(VIDEO, UP, 3)]
+
+
 def test_what_was_flushed_is_not_flushed_again() -> None:
     state = WorkerState(SPEC)
     state.add(VIDEO, UP, sample(1))
     state.flush(SECOND_NS, WAIT_NS)
+    state.clear()
     state.add(AUDIO, UP, sample(2))
 
     assert flushed(state) == [(AUDIO, UP, 2)]
@@ -201,6 +212,7 @@ def test_an_idle_worker_is_as_small_as_a_new_one() -> None:
             worker.add(VIDEO, UP, given)
             worker.add(VIDEO, DOWN, given)
             worker.flush(SECOND_NS, WAIT_NS)
+            worker.clear()
         idle = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
@@ -262,6 +274,7 @@ class WorkerMachine(RuleBasedStateMachine):
         over_at_ns = math.inf if self.closed_at_ns is None else self.closed_at_ns + WAIT_NS
         assert result.closed == (self.now_ns > over_at_ns)
         self.flushed += sum(stat.streams[0].primary_packets for stat in result.stats)
+        self.state.clear()
 
     @precondition(lambda self: not any(self.held.values()))
     @rule()

@@ -20,7 +20,7 @@ from greenroom.messages.codec import MESSAGE_TYPES, VERSION, decode, encode
 from greenroom.messages.control import AskWorkers, Stamped, Workers
 from greenroom.messages.ids import ParticipantID, RoomID, RoomName, StatsKey, TrackID
 from greenroom.messages.outputs import RecordNodeRooms, SweepDue
-from greenroom.messages.stats import Close, FlushDue
+from greenroom.messages.stats import Close, FlushTick
 from greenroom.testing.strategies import any_message, messages
 
 KEY: Final = StatsKey.for_data("DE", 0, "PA_1", "TR_1")
@@ -70,7 +70,7 @@ def test_no_two_messages_share_a_tag() -> None:
 
 
 def test_types_of_the_same_shape_do_not_become_one_another() -> None:
-    assert decode(encode(FlushDue(7))) == FlushDue(7)
+    assert decode(encode(FlushTick(7))) == FlushTick(7)
     assert decode(encode(Close(7))) == Close(7)
 
 
@@ -118,8 +118,8 @@ def test_a_stranger_with_the_name_of_a_message_is_not_encoded() -> None:
 
 
 def test_an_int_beyond_64_bits_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="FlushDue"):
-        encode(FlushDue(2**64))
+    with pytest.raises(ValueError, match="FlushTick"):
+        encode(FlushTick(2**64))
 
 
 # ── what cannot be decoded ──────────────────────────────────────────────────────────────────
@@ -144,15 +144,15 @@ def test_an_int_beyond_64_bits_is_refused_by_name() -> None:
         (frame("NoSuchMessage"), "unknown tag"),
         (frame("StatsKey", "DE", 0, "PA_1", "TR_1", 0, 0, False), "unknown tag"),
         (frame("SweepDue", 1, 1), "malformed"),
-        (frame("FlushDue"), "malformed"),
-        (frame("FlushDue", 1, 2), "malformed"),
-        (frame("FlushDue", "1"), "malformed"),
-        (frame("FlushDue", True), "malformed"),
-        (frame("FlushDue", 1.0), "malformed"),
-        (frame("FlushDue", None), "malformed"),
-        (frame("FlushDue", {}), "malformed"),
-        (frame("FlushDue", msgpack.ExtType(1, b"")), "malformed"),
-        (frame("FlushDue", msgpack.Timestamp(0)), "malformed"),
+        (frame("FlushTick"), "malformed"),
+        (frame("FlushTick", 1, 2), "malformed"),
+        (frame("FlushTick", "1"), "malformed"),
+        (frame("FlushTick", True), "malformed"),
+        (frame("FlushTick", 1.0), "malformed"),
+        (frame("FlushTick", None), "malformed"),
+        (frame("FlushTick", {}), "malformed"),
+        (frame("FlushTick", msgpack.ExtType(1, b"")), "malformed"),
+        (frame("FlushTick", msgpack.Timestamp(0)), "malformed"),
         (frame("RoomStarted", "not bytes"), "malformed"),
         (frame("RoomStarted", None), "malformed"),
         (frame("RoomStarted", b"\xff\xff\xff"), "malformed"),
@@ -196,12 +196,12 @@ def test_a_count_that_no_bytes_follow_takes_no_memory() -> None:
 
 
 def test_the_error_names_the_tag_and_the_size_but_holds_nothing_of_the_payload() -> None:
-    data = frame("FlushDue", "alice@example.com")
+    data = frame("FlushTick", "alice@example.com")
 
     with pytest.raises(DecodeError) as caught:
         decode(data)
 
-    assert caught.value.tag == "FlushDue"
+    assert caught.value.tag == "FlushTick"
     assert caught.value.length == len(data)
     assert "alice" not in str(caught.value)
 

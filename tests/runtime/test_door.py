@@ -13,7 +13,7 @@ from greenroom.messages.calls import FlushStats, Report, TrackStats
 from greenroom.messages.control import Input, Stamped
 from greenroom.messages.ids import RoomID, RoomName, StatsKey
 from greenroom.messages.outputs import AttemptEnded, RetryDue, SweepDue
-from greenroom.messages.stats import FlushDue
+from greenroom.messages.stats import FlushTick
 from greenroom.runtime.clock import VirtualClock
 from greenroom.runtime.door import Door, Mark
 
@@ -23,7 +23,7 @@ SYSTEM_INPUTS: list[Input] = [
     AttemptEnded(1, 1, 200, "", "", retryable=True, sent=True, duration_ns=1),
     RetryDue(1, 2),
     SweepDue(),
-    FlushDue(1),
+    FlushTick(1),
 ]
 
 
@@ -54,6 +54,7 @@ def stamps(door: Door) -> list[tuple[int, int]]:
     """Admit everything: positions and times."""
     found = []
     while (admitted := door.admit()) is not None:
+        assert isinstance(admitted[1], Stamped)
         found.append((admitted[1].position, admitted[1].at_ns))
     return found
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 
 import pytest
@@ -17,6 +16,7 @@ from greenroom.runtime.base import InProcessBase
 from greenroom.runtime.clock import SystemClock, VirtualClock
 from greenroom.runtime.dispatch import Dispatcher
 from greenroom.runtime.door import Door
+from greenroom.runtime.mailbox import FlatMailbox
 from greenroom.runtime.population import Population
 from greenroom.runtime.watchdog import Watchdog
 
@@ -111,7 +111,7 @@ def test_many_quick_messages_are_no_stall(threaded: InProcessBase) -> None:
 
 
 def test_the_watchdog_rests_while_the_dispatcher_does() -> None:
-    population = Population("test", SystemClock(), {}, deque())
+    population = Population("test", SystemClock(), {}, FlatMailbox())
     dog = Watchdog(population, Dispatcher(population))
 
     population.waker.prepare()

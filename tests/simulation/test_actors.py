@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from greenroom.testing.seeds import describe, find_failing
-from greenroom.testing.simulation import Simulation, check
+from greenroom.testing.seeds import Check, describe, find_failing
+from greenroom.testing.simulation import Simulation, check, check_failing
 
 COMMAND = "pytest tests/simulation --seed {seed}"
 
 
 @pytest.mark.timeout(600)
-def test_whatever_the_order_every_sample_and_webhook_comes_once_and_nothing_is_left(
-    request: pytest.FixtureRequest,
+@pytest.mark.parametrize("check", [check, check_failing], ids=["any_order", "failing_actors"])
+def test_whatever_happens_every_sample_and_webhook_comes_once_and_nothing_is_left(
+    check: Check, request: pytest.FixtureRequest
 ) -> None:
     seed: int | None = request.config.getoption("--seed")
     if seed is not None:

@@ -13,7 +13,9 @@ from livekit.protocol.models import Room
 
 import greenroom
 from greenroom import SystemClosedError, Telemetry, VirtualClock, WebhookSettings
+from greenroom.config import Settings
 from greenroom.errors import ConfigError, LifecycleError
+from greenroom.runtime.schedule import SeededSchedule
 from greenroom.testing.fakes import RecordingAnalytics
 from greenroom.testing.samples import ALICE, key, participant, room, stat
 
@@ -29,6 +31,15 @@ def greenrooms_threads() -> set[str]:
 
 
 # ── start and close ─────────────────────────────────────────────────────────────────────────
+
+
+def test_a_schedule_is_refused_without_a_virtual_clock_before_anything_is_started() -> None:
+    before = greenrooms_threads()
+
+    with pytest.raises(LifecycleError, match="virtual clock"):
+        Telemetry(Settings(), metrics_port=0, schedule=SeededSchedule(1))
+
+    assert greenrooms_threads() == before
 
 
 def test_it_is_closed_at_the_end_of_its_block() -> None:
@@ -257,7 +268,7 @@ def test_the_statistics_show_the_door_the_runtime_and_the_workers() -> None:
 
     assert (seen.door.entered, seen.door.admitted, seen.door.waiting) == (3, 3, 0)
     assert (seen.workers, seen.workers_retained) == (1, 2)
-    assert seen.runtime.actors == 4 + 2
+    assert seen.runtime.actors == 5 + 2
     assert seen.runtime.queued == 0
 
 

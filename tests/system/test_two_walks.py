@@ -72,7 +72,7 @@ def test_one_statistic() -> None:
         # 5. The first tick after more than three minutes finds it so, and it is retired.
         telemetry.advance_to(START_NS + 240 * SECOND)
         assert telemetry.workers().current == ()
-        assert telemetry.statistics().runtime.actors == 4  # supervisor, recorder, notifier, timer
+        assert telemetry.statistics().runtime.actors == 5, "the lasting ones"
 
     assert len(analytics.batches) == 1  # nothing was left, so nothing was handed over at the end
 

@@ -1,0 +1,105 @@
+"""SupervisingActor: restarts children that stand still, or hands the failure upwards.
+
+A child that failed is told to restart at once, or after a back-off; how often, its spec says.
+What is beyond that is this actor's own failure (`RestartBudgetError`), reported to its parent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..core.metrics import Metrics
+from ..core.ports import DeadLetterBox, Reporter
+from ..core.restarts import ChildSpec, RestartBudget
+from ..errors import RestartBudgetError
+from ..messages.control import ChildFailed, DeadLetter, Drain, Restart, RestartDue, Stamped
+from ._base import ActorAddress, GreenroomActor, stamped, told
+
+
+class SupervisingActor(GreenroomActor):
+    """Base of those who have children. A subclass says who and by which spec."""
+
+    metrics: Metrics
+    reporter: Reporter
+    dead_letters: DeadLetterBox
+    _budgets: dict[tuple[str, int], RestartBudget]
+    _standing: dict[tuple[str, int], ActorAddress]  # who stands still
+    _drains = False
+
+    @property
+    def standing(self) -> int:
+        """How many children stand still now."""
+        return len(self._standing)
+
+    def spec_of(self, actor: str, incarnation: int) -> ChildSpec:
+        """How a child is supervised."""
+        raise NotImplementedError
+
+    def give_up(self, due: RestartDue, address: ActorAddress, at_ns: int) -> None:
+        """A child failed more often than its spec bears.
+
+        Raises:
+            RestartBudgetError: That is this actor's own failure; unless a subclass knows better.
+        """
+        raise RestartBudgetError(f"the {due.actor} failed more often than its child spec bears")
+
+    def due_after(self, failed: ChildFailed) -> RestartDue:
+        """What the failed child is due, on which of its budgets."""
+        return RestartDue(failed.actor, failed.incarnation, has_waited=False)
+
+    @told(ChildFailed)
+    def on_child_failed(self, failed: ChildFailed, sender: ActorAddress) -> None:
+        """Keep the poison for people; what the child needs is decided when the stamp is there."""
+        self.metrics.failed(failed.actor)
+        self.reporter.input_failed(failed)
+        self.dead_letters.add(
+            DeadLetter(
+                actor=failed.actor,
+                key=failed.key,
+                message=failed.message,
+                position=failed.position,
+                at_ns=failed.at_ns,
+                error=failed.error,
+                traceback=failed.traceback,
+                body=failed.body,
+            )
+        )
+        if not failed.stands_still:
+            return
+        due = self.due_after(failed)
+        self._standing[due.actor, due.incarnation] = sender
+        if self._drains or not self.door.enter(self.myAddress, due):
+            self._restart(due)  # at the end: it is to hand over what it has
+
+    @stamped(RestartDue)
+    def on_restart_due(self, due: RestartDue, stamp: Stamped) -> None:
+        """Restart the child, or let it wait, or give it up."""
+        which = due.actor, due.incarnation
+        if which in self._standing and not due.has_waited:
+            spec = self.spec_of(*which)
+            seconds = self._budgets.setdefault(which, RestartBudget(spec)).spend(stamp.at_ns)
+            if seconds is None:
+                self.give_up(due, self._standing.pop(which), stamp.at_ns)
+                return
+            if seconds and not self._drains:
+                self.wake_after(seconds, replace(due, has_waited=True))
+                return
+        self._restart(due)
+
+    @told(Drain)
+    def on_drain(self, drain: Drain, sender: ActorAddress) -> None:
+        """Let nobody wait any more."""
+        self._drains = True
+        self.restart_all()
+
+    def restart_all(self) -> None:
+        """Restart whoever stands still: a failure of this actor must not leave it so."""
+        for actor, incarnation in list(self._standing):
+            self._restart(RestartDue(actor, incarnation, has_waited=True))
+
+    def _restart(self, due: RestartDue) -> None:
+        address = self._standing.get((due.actor, due.incarnation))
+        if address is not None:
+            self.send(address, Restart())
+            del self._standing[due.actor, due.incarnation]
+            self.metrics.restarted(due.actor)

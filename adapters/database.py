@@ -1,0 +1,219 @@
+"""The file `greenroom.db` of a data directory: its lock, its schema, and how it is opened.
+
+One process writes it, and holds the lock. Others (the command line) open it beside it: SQLite's
+write-ahead log lets them read at any time, and write a row when nobody else is writing.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from ..errors import ConfigError, StoreError
+
+DATABASE_NAME: Final = "greenroom.db"
+LOCK_NAME: Final = "greenroom.lock"
+BUSY_SECONDS: Final = 5.0  # sqlite3's own default: another process writes a row in milliseconds
+PRIVATE_FILE: Final = 0o600  # dead letters hold personal data
+PRIVATE_DIRECTORY: Final = 0o700
+
+# Each entry takes the schema from version n to n + 1 (PRAGMA user_version). Entries are only
+# ever added: files out there have the old ones.
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        """
+        CREATE TABLE dead_letters (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            state TEXT NOT NULL DEFAULT 'new' CHECK (state IN ('new', 'replay', 'replayed')),
+            actor TEXT NOT NULL,
+            key TEXT NOT NULL,
+            message TEXT NOT NULL,
+            position INTEGER NOT NULL,
+            at_ns INTEGER NOT NULL,
+            error TEXT NOT NULL,
+            traceback TEXT NOT NULL,
+            body BLOB NOT NULL
+        )
+        """,
+        "CREATE INDEX dead_letters_to_replay ON dead_letters (id) WHERE state = 'replay'",
+    ),
+)
+
+
+class DirectoryLock:
+    """Holds a data directory for this process, until `release()` or the process's end.
+
+    Args:
+        directory: Must exist.
+
+    Raises:
+        ConfigError: Another process holds it (the text names its pid), or it cannot be locked.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        try:
+            import fcntl
+        except ModuleNotFoundError as error:
+            raise ConfigError("data_dir: needs a POSIX system, for its lock") from error
+        path = directory / LOCK_NAME
+        try:
+            # the file stays for ever: to remove it would let two processes lock two files
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+        except OSError as error:
+            raise ConfigError(f"data_dir: cannot use {path}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        except BlockingIOError as error:
+            holder = os.pread(self._file, 32, 0).decode("ascii", "replace").strip()
+            self.release()
+            raise ConfigError(
+                f"data_dir: {directory} is in use by process {holder or 'unknown'}; "
+                "stop that one first, or give this one a directory of its own"
+            ) from error
+        except OSError as error:
+            self.release()
+            raise ConfigError(f"data_dir: cannot lock {path}: {error.strerror}") from error
+        own = weakref.ref(self)
+
+        def release_in_child() -> None:
+            if (lock := own()) is not None:
+                lock.release()
+
+        # a forked child would hold the lock beyond this process's end
+        os.register_at_fork(after_in_child=release_in_child)
+
+    def release(self) -> None:
+        """Let others have it; to release twice is to release once."""
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
+
+
+def make_directory(directory: Path) -> None:
+    """Make sure that it is there; a new one is for its owner only.
+
+    Raises:
+        ConfigError: It cannot be made, or is something else.
+    """
+    try:
+        directory.mkdir(PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"data_dir: cannot use {directory}: {error.strerror}") from error
+
+
+def open_owned(directory: Path) -> sqlite3.Connection:
+    """Open the database of a directory whose lock is held; made or brought up to date if needed.
+
+    The connection may be passed to another thread; transactions are begun by hand.
+
+    Raises:
+        StoreError: It cannot be opened, is no database of greenroom, or of a newer one.
+    """
+    path = directory / DATABASE_NAME
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE))  # SQLite would use 0o644
+    except OSError as error:
+        raise StoreError(path, error.strerror or str(error)) from error
+    connection = _connect(path, "rw")
+    try:
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise StoreError(path, f"its file system has no write-ahead log (mode {mode})")
+        # one sync for a group of writes: what was committed is there after a power cut, too
+        connection.execute("PRAGMA synchronous = FULL")
+        _migrate(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise StoreError(path, str(error)) from error
+    except StoreError:
+        connection.close()
+        raise
+    return connection
+
+
+def open_beside(directory: Path, *, write: bool = False) -> sqlite3.Connection:
+    """Open the database without the lock, whether or not a process holds it.
+
+    Args:
+        directory: The `data_dir`.
+        write: Short changes of rows are wanted, too.
+
+    Raises:
+        ConfigError: There is no database in this directory.
+        StoreError: It cannot be opened, or has another schema than this version of greenroom.
+    """
+    path = directory / DATABASE_NAME
+    if not path.is_file():
+        raise ConfigError(f"data_dir: no {DATABASE_NAME} in {directory}")
+    connection = _connect(path, "rw" if write else "ro")
+    try:
+        version = _version(connection)
+        if version != len(MIGRATIONS):
+            raise _other_version(path, version)
+    except sqlite3.Error as error:
+        connection.close()
+        raise StoreError(path, str(error)) from error
+    except StoreError:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Write inside of it: all of it is committed at the end, or nothing.
+
+    Raises:
+        sqlite3.Error: It could not be begun or committed.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # a full disk has rolled back by itself
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(
+            f"file:{quote(str(path.absolute()))}?mode={mode}",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+    except sqlite3.Error as error:
+        raise StoreError(path, str(error)) from error
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    version = _version(connection)
+    if version > len(MIGRATIONS):
+        raise _other_version(path, version)
+    for number, statements in enumerate(MIGRATIONS[version:], version + 1):
+        with transaction(connection):
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")  # undone by a rollback, too
+
+
+def _other_version(path: Path, version: int) -> StoreError:
+    what = "a newer" if version > len(MIGRATIONS) else "an older"
+    return StoreError(
+        path, f"written by {what} greenroom (schema {version}; this one has {len(MIGRATIONS)})"
+    )

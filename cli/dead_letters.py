@@ -1,0 +1,237 @@
+"""`greenroom dead-letters list|show|replay`."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final, TypeAlias
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..adapters.database import DATABASE_NAME, open_beside, transaction
+from ..adapters.dead_letters import KeptLetter, LetterState
+from ..adapters.stored_dead_letters import find, mark, select
+from ..core.times import NS_PER_SECOND
+from ..errors import ConfigError, DecodeError, StoreError
+from ..messages.codec import decode
+from .message_text import plain
+from .output import standard_output
+
+EXAMPLE: Final = "Example: greenroom dead-letters"
+ID_HELP: Final = "As `list` shows it."
+ID_MAX: Final = 2**63 - 1  # SQLite's
+
+DataDir: TypeAlias = Annotated[
+    Path,
+    typer.Option(
+        metavar="DIR",
+        help="The data_dir that greenroom was started with.",
+        exists=True,
+        file_okay=False,
+        readable=True,
+    ),
+]
+AsJson: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Print JSON, and nothing else.", show_default=False)
+]
+
+dead_letters: Final = typer.Typer(
+    help="Look at the inputs that an actor could not digest, and replay them.",
+    epilog=f"{EXAMPLE} list --data-dir /var/lib/greenroom",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+
+
+@dead_letters.command("list", epilog=f"{EXAMPLE} list --data-dir /var/lib/greenroom --state new")
+def list_letters(
+    *,
+    data_dir: DataDir,
+    actor: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only those of it, such as StatsWorker.")
+    ] = None,
+    message: Annotated[
+        str | None, typer.Option(metavar="TYPE", help="Only those of it, such as TrackStats.")
+    ] = None,
+    state: Annotated[
+        LetterState | None, typer.Option(help="Only those in it; replay: waits to be replayed.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List dead letters, the oldest first.
+
+    Works beside a running greenroom, and without one.
+    """
+    with _opened(data_dir) as connection:
+        letters = select(connection, actor=actor, message=message, state=state)
+    with standard_output():
+        if as_json:
+            typer.echo(json.dumps([_summary(kept) for kept in letters]))
+        elif letters:
+            Console(highlight=False).print(_table(letters))
+        else:
+            chosen = any(value is not None for value in (actor, message, state))
+            typer.echo("no dead letter is like that" if chosen else "no dead letters")
+
+
+@dead_letters.command(epilog=f"{EXAMPLE} show 3 --data-dir /var/lib/greenroom")
+def show(
+    letter_id: Annotated[int, typer.Argument(metavar="ID", help=ID_HELP)],
+    *,
+    data_dir: DataDir,
+    as_json: AsJson = False,
+) -> None:
+    """Show one dead letter: the error, the traceback and the message itself.
+
+    The message may hold personal data: names, metadata, addresses.
+    """
+    with _opened(data_dir) as connection:
+        kept = _found(connection, letter_id)
+    content, problem = _content(kept)
+    with standard_output():
+        if as_json:
+            more = {"traceback": kept.letter.traceback, "content": content, "problem": problem}
+            typer.echo(json.dumps(_summary(kept) | more))
+        else:
+            typer.echo(_page(kept, content, problem))
+
+
+@dead_letters.command(epilog=f"{EXAMPLE} replay 3 --data-dir /var/lib/greenroom")
+def replay(
+    letter_id: Annotated[int | None, typer.Argument(metavar="ID", help=ID_HELP)] = None,
+    *,
+    every: Annotated[
+        bool, typer.Option("--all", help="Replay all that are new.", show_default=False)
+    ] = False,
+    data_dir: DataDir,
+) -> None:
+    """Give dead letters to their actors once more.
+
+    They are marked here, and taken by the running greenroom within a second, or by the next one
+    that starts with this data_dir. They come as new inputs, at that time and behind all others;
+    one that fails again becomes another dead letter.
+    """
+    if every == (letter_id is not None):
+        raise typer.BadParameter("give an ID, or --all", param_hint="ID")
+    with _opened(data_dir, write=True) as connection, transaction(connection):
+        letters = (
+            select(connection, state=LetterState.NEW)
+            if letter_id is None
+            else [_found(connection, letter_id)]
+        )
+        whole = [kept.id for kept in letters if kept.letter.body]
+        mark(connection, whole, LetterState.REPLAY)
+    if letter_id is not None and not whole:
+        raise typer.BadParameter(
+            f"dead letter {letter_id} was kept without its message: it cannot be replayed",
+            param_hint="ID",
+        )
+    with standard_output():
+        typer.echo(_marked(len(whole)))
+        if len(letters) > len(whole):
+            typer.echo(f"{len(letters) - len(whole)} cannot be replayed: kept without the message")
+
+
+@contextmanager
+def _opened(data_dir: Path, *, write: bool = False) -> Iterator[sqlite3.Connection]:
+    try:
+        with closing(open_beside(data_dir, write=write)) as connection:
+            yield connection
+    except ConfigError as error:
+        raise typer.BadParameter(
+            f"there is no {DATABASE_NAME} in {data_dir}: no greenroom was started with this "
+            "data_dir",
+            param_hint="--data-dir",
+        ) from error
+    except sqlite3.Error as error:
+        raise StoreError(data_dir / DATABASE_NAME, str(error)) from error
+
+
+def _found(connection: sqlite3.Connection, letter_id: int) -> KeptLetter:
+    kept = find(connection, letter_id) if 0 < letter_id <= ID_MAX else None
+    if kept is None:
+        ids = [kept.id for kept in select(connection)]
+        there = f"they are {ids[0]} to {ids[-1]}" if ids else "there are none at all"
+        raise typer.BadParameter(f"no dead letter {letter_id}; {there}", param_hint="ID")
+    return kept
+
+
+def _marked(count: int) -> str:
+    if not count:
+        return "nothing to replay"
+    them, takes = ("it", "letter") if count == 1 else ("them", "letters")
+    return (
+        f"marked {count} dead {takes} for replay: the running greenroom takes {them} within a "
+        "second, or the next one that starts with this data_dir"
+    )
+
+
+def _content(kept: KeptLetter) -> tuple[object, str]:
+    """The decoded message, or why there is none."""
+    if not kept.letter.body:
+        return None, "kept without the message: it has no wire form"
+    try:
+        return plain(decode(kept.letter.body)), ""
+    except DecodeError as error:
+        return None, f"cannot be decoded: {error}"
+
+
+def _safe(text: str) -> str:
+    """Without what would steer a terminal: the text may come from anybody."""
+    return "".join(one if one.isprintable() or one in "\n\t" else "\ufffd" for one in text)
+
+
+def _summary(kept: KeptLetter) -> dict[str, object]:
+    letter = kept.letter
+    return {
+        "id": kept.id,
+        "state": kept.state.value,
+        "actor": letter.actor,
+        "key": letter.key,
+        "message": letter.message,
+        "position": letter.position,
+        "at_ns": letter.at_ns,
+        "error": letter.error,
+        "body_bytes": len(letter.body),
+    }
+
+
+def _when(at_ns: int) -> str:
+    if not at_ns:
+        return ""
+    at = datetime.fromtimestamp(at_ns // NS_PER_SECOND, UTC)
+    return at.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _table(letters: tuple[KeptLetter, ...]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("id", justify="right", no_wrap=True)
+    for name in ("state", "when (UTC)", "actor", "of", "message"):
+        table.add_column(name, no_wrap=name in ("state", "when (UTC)"), overflow="fold")
+    table.add_column("error", no_wrap=True, overflow="ellipsis")
+    for kept in letters:
+        letter = kept.letter
+        cells = (letter.actor, letter.key, letter.message, " ".join(letter.error.split()))
+        texts = (Text(_safe(cell)) for cell in cells)
+        table.add_row(str(kept.id), kept.state.value, _when(letter.at_ns), *texts)
+    return table
+
+
+def _page(kept: KeptLetter, content: object, problem: str) -> str:
+    letter = kept.letter
+    whose = f"{letter.actor} {letter.key}".rstrip()
+    door = f"input {letter.position}" if letter.position else "not an input of its own"
+    when = f", {_when(letter.at_ns)} UTC" if letter.at_ns else ""
+    text = problem or json.dumps(content, indent=2, ensure_ascii=False)
+    return _safe(
+        f"dead letter {kept.id}, {kept.state.value}\n"
+        f"{whose} could not digest a {letter.message} ({door}{when})\n\n"
+        f"{letter.error}\n\n{letter.traceback.rstrip()}\n\n{letter.message}: {text}"
+    )
