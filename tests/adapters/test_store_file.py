@@ -110,10 +110,12 @@ def test_a_forked_child_does_not_keep_its_parents_directory(
     fork = """
 import warnings
 warnings.simplefilter("ignore")
+here, there = os.pipe()
 if os.fork() == 0:
+    os.write(there, b"!")  # only now has it let go of what it inherited
     sys.stdin.read()
     os._exit(0)
-print("ready", flush=True)
+os.read(here, 1)
 os._exit(0)
 """
     with subprocess.Popen(
