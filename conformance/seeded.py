@@ -37,8 +37,6 @@ from .scenarios import Stage, Totals, read_totals
 from .steps import Advance, CallStep, Step, read_steps
 from .vectors import Family, Vector, read_vectors
 
-# Calls that end a run: a flush is not exact yet when calls enter before it is through.
-ENDS_OF_RUNS: Final = frozenset({"flush_stats"})
 # One seed plays every so manieth scenario, so each scenario meets every so manieth seed.
 SHARES: Final = 20
 # Of which one is taken: how many calls a run has at most, how likely the door lets one in early.
@@ -130,7 +128,7 @@ def _runs(steps: Iterable[Step], chance: random.Random) -> Iterable[Advance | li
     for step in steps:
         if isinstance(step, CallStep):
             run.append(step)
-            if len(run) < longest and step.call not in ENDS_OF_RUNS:
+            if len(run) < longest:
                 continue
         if run:
             yield run
