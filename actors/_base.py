@@ -3,10 +3,10 @@
 The only actor module that imports Thespian. A subclass declares its handlers:
 
     @told(Flush)        a message of another actor       handler(self, message, sender)
-    @stamped(FlushDue)  an input that passed the door    handler(self, body, stamp)
+    @stamped(RetryDue)  an input that passed the door    handler(self, body, stamp)
 
 An actor has no constructor arguments in Thespian, so its first message configures it, and what
-comes earlier is stashed: Thespian promises order per sender and receiver only. A wake-up is no
+comes earlier is held: Thespian promises order per sender and receiver only. A wake-up is no
 input yet: its payload goes through the door to the actor itself, and comes back stamped.
 No handler lets an exception out, because Thespian would run it again on the half-changed actor.
 The message is poison: it is reported to the parent, and the actor stands still, holding what

@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from ..core.ports import Ports
 from ..core.restarts import ALL_CHILDREN, SUPERVISOR_CHILD, ChildSpec
 from ..messages.control import ChildFailed, Drain, RestartDue
 from ._base import ActorAddress, told
-from .supervising import SupervisingActor
+from .supervising import ChildID, SupervisingActor
 from .supervisor import ConfigureSupervisor
 
 CHILDREN: Final = "Supervisor with all its children"
@@ -30,8 +29,6 @@ class ConfigureGuardian:
 class Guardian(SupervisingActor):
     """The parent of one supervisor."""
 
-    ports: Ports
-
     @classmethod
     def configured_by(cls) -> type:
         """The guardian passes on the supervisor's first message."""
@@ -46,9 +43,9 @@ class Guardian(SupervisingActor):
         self.supervisor = configure.supervisor
         self.send(self.supervisor, configure.configure)
 
-    def spec_of(self, actor: str, incarnation: int) -> ChildSpec:
+    def spec_of(self, which: ChildID) -> ChildSpec:
         """A budget for the supervisor's own failures, and one for its children's."""
-        return ALL_CHILDREN if actor == CHILDREN else SUPERVISOR_CHILD
+        return ALL_CHILDREN if which.actor == CHILDREN else SUPERVISOR_CHILD
 
     def due_after(self, failed: ChildFailed) -> RestartDue:
         """A child of the supervisor beyond its budget counts for more than a bad call."""
@@ -56,9 +53,9 @@ class Guardian(SupervisingActor):
             return RestartDue(CHILDREN, 0, has_waited=False)
         return super().due_after(failed)
 
-    def give_up(self, due: RestartDue, address: ActorAddress, at_ns: int) -> None:
+    def give_up(self, which: ChildID, at_ns: int) -> None:
         """There is nobody above but the host."""
-        self.host.shard_given_up(f"the {due.actor} failed more often than its child spec bears")
+        self.host.shard_given_up(f"the {which.actor} failed more often than its child spec bears")
 
     @told(Drain)
     def on_drain(self, drain: Drain, sender: ActorAddress) -> None:

@@ -62,8 +62,7 @@ class Notifier(GreenroomActor):
         self._awaits_sweep = False
         self._sweeps = 0
         self._todo: deque[tuple[Decision, int]] = deque()  # decided, not carried out yet; when
-        self._judging: AttemptEnded | None = None
-        self._last_ns = 0
+        self._judging: tuple[AttemptEnded, int] | None = None  # what ended, and when
 
     @told(Notify)
     def on_notify(self, notify: Notify, sender: ActorAddress) -> None:
@@ -91,7 +90,7 @@ class Notifier(GreenroomActor):
     @stamped(AttemptEnded)
     def on_attempt_ended(self, ended: AttemptEnded, stamp: Stamped) -> None:
         """Delivered, to be retried, or given up."""
-        self._judging, self._last_ns = ended, stamp.at_ns
+        self._judging = ended, stamp.at_ns
         fraction = derive_fraction(stamp.position, ended.delivery_id)
         self._decide(self.outbox.attempt_ended(ended, stamp.at_ns, fraction), stamp.at_ns)
 
@@ -119,8 +118,8 @@ class Notifier(GreenroomActor):
     def on_restart(self) -> None:
         """Carry out what was decided before the failure; what cannot be is given up."""
         if self._judging is not None:  # whatever it was in the answer, it must not hold the queue
-            ended, self._judging = self._judging, None
-            self._fail_attempt(ended.delivery_id, ended.attempt, self._last_ns)
+            (ended, at_ns), self._judging = self._judging, None
+            self._fail_attempt(ended.delivery_id, ended.attempt, at_ns)
         elif self._todo:
             decision, at_ns = self._todo.popleft()
             if isinstance(decision, Send):
@@ -144,7 +143,6 @@ class Notifier(GreenroomActor):
         return resolve_target(self._static, extra_webhooks=(extra,), secret=secret)
 
     def _decide(self, decisions: tuple[Decision, ...], at_ns: int) -> None:
-        self._last_ns = at_ns
         self._judging = None
         self._todo.extend((decision, at_ns) for decision in decisions)
         self._carry_out()

@@ -7,6 +7,7 @@ What is beyond that is this actor's own failure (`RestartBudgetError`), reported
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from ..core.metrics import Metrics
 from ..core.ports import DeadLetterBox, Reporter
@@ -16,14 +17,21 @@ from ..messages.control import ChildFailed, DeadLetter, Drain, Restart, RestartD
 from ._base import ActorAddress, GreenroomActor, stamped, told
 
 
+class ChildID(NamedTuple):
+    """One child of an actor: its class, and which StatsWorker it is (0: it is none)."""
+
+    actor: str
+    incarnation: int
+
+
 class SupervisingActor(GreenroomActor):
     """Base of those who have children. A subclass says who and by which spec."""
 
     metrics: Metrics
     reporter: Reporter
     dead_letters: DeadLetterBox
-    _budgets: dict[tuple[str, int], RestartBudget]
-    _standing: dict[tuple[str, int], ActorAddress]  # who stands still
+    _budgets: dict[ChildID, RestartBudget]
+    _standing: dict[ChildID, ActorAddress]  # who stands still
     _drains = False
 
     @property
@@ -31,17 +39,17 @@ class SupervisingActor(GreenroomActor):
         """How many children stand still now."""
         return len(self._standing)
 
-    def spec_of(self, actor: str, incarnation: int) -> ChildSpec:
+    def spec_of(self, which: ChildID) -> ChildSpec:
         """How a child is supervised."""
         raise NotImplementedError
 
-    def give_up(self, due: RestartDue, address: ActorAddress, at_ns: int) -> None:
-        """A child failed more often than its spec bears.
+    def give_up(self, which: ChildID, at_ns: int) -> None:
+        """A child failed more often than its spec bears; it stands still.
 
         Raises:
             RestartBudgetError: That is this actor's own failure; unless a subclass knows better.
         """
-        raise RestartBudgetError(f"the {due.actor} failed more often than its child spec bears")
+        raise RestartBudgetError(f"the {which.actor} failed more often than its child spec bears")
 
     def due_after(self, failed: ChildFailed) -> RestartDue:
         """What the failed child is due, on which of its budgets."""
@@ -67,24 +75,27 @@ class SupervisingActor(GreenroomActor):
         if not failed.stands_still:
             return
         due = self.due_after(failed)
-        self._standing[due.actor, due.incarnation] = sender
+        which = ChildID(due.actor, due.incarnation)
+        self._standing[which] = sender
         if self._drains or not self.door.enter(self.myAddress, due):
-            self._restart(due)  # at the end: it is to hand over what it has
+            self._restart(which)  # at the end: it is to hand over what it has
 
     @stamped(RestartDue)
     def on_restart_due(self, due: RestartDue, stamp: Stamped) -> None:
         """Restart the child, or let it wait, or give it up."""
-        which = due.actor, due.incarnation
+        which = ChildID(due.actor, due.incarnation)
         if which in self._standing and not due.has_waited:
-            spec = self.spec_of(*which)
-            seconds = self._budgets.setdefault(which, RestartBudget(spec)).spend(stamp.at_ns)
+            if which not in self._budgets:
+                self._budgets[which] = RestartBudget(self.spec_of(which))
+            seconds = self._budgets[which].spend(stamp.at_ns)
             if seconds is None:
-                self.give_up(due, self._standing.pop(which), stamp.at_ns)
+                del self._budgets[which]
+                self.give_up(which, stamp.at_ns)
                 return
             if seconds and not self._drains:
                 self.wake_after(seconds, replace(due, has_waited=True))
                 return
-        self._restart(due)
+        self._restart(which)
 
     @told(Drain)
     def on_drain(self, drain: Drain, sender: ActorAddress) -> None:
@@ -94,12 +105,12 @@ class SupervisingActor(GreenroomActor):
 
     def restart_all(self) -> None:
         """Restart whoever stands still: a failure of this actor must not leave it so."""
-        for actor, incarnation in list(self._standing):
-            self._restart(RestartDue(actor, incarnation, has_waited=True))
+        for which in list(self._standing):
+            self._restart(which)
 
-    def _restart(self, due: RestartDue) -> None:
-        address = self._standing.get((due.actor, due.incarnation))
+    def _restart(self, which: ChildID) -> None:
+        address = self._standing.get(which)
         if address is not None:
             self.send(address, Restart())
-            del self._standing[due.actor, due.incarnation]
-            self.metrics.restarted(due.actor)
+            del self._standing[which]
+            self.metrics.restarted(which.actor)

@@ -25,7 +25,7 @@ from ..core.roster import Entry, Opened, Roster
 from ..core.rounds import FlushRounds
 from ..core.times import to_ns
 from ..messages import calls
-from ..messages.control import AskWorkers, Restart, RestartDue, Stamped, Workers
+from ..messages.control import AskWorkers, Stamped, Workers
 from ..messages.ids import (
     GuardID,
     Incarnation,
@@ -51,7 +51,7 @@ from .announcer import Announcer
 from .notifier import Notifier
 from .recorder import Recorder
 from .stats_worker import ConfigureWorker, StatsWorker
-from .supervising import SupervisingActor
+from .supervising import ChildID, SupervisingActor
 from .timer import Timer
 
 
@@ -155,6 +155,7 @@ class Supervisor(Announcer, SupervisingActor):
             self._flush_worker(entry)
             self.send(entry.address, Retire(closed.at_ns))
             self.roster.retire(closed.incarnation)
+            self._budgets.pop(ChildID(self._children.worker.__name__, closed.incarnation), None)
 
     # ── participants ────────────────────────────────────────────────────────────────────────
 
@@ -209,19 +210,20 @@ class Supervisor(Announcer, SupervisingActor):
         retained = self.roster.statistics().retained
         self.send(sender, Workers(self.roster.status(), retained))
 
-    def spec_of(self, actor: str, incarnation: int) -> ChildSpec:
+    def spec_of(self, which: ChildID) -> ChildSpec:
         """A worker has an incarnation, the lasting children have none."""
-        return WORKER_CHILD if incarnation else PERMANENT_CHILD
+        return WORKER_CHILD if which.incarnation else PERMANENT_CHILD
 
-    def give_up(self, due: RestartDue, address: ActorAddress, at_ns: int) -> None:
+    def give_up(self, which: ChildID, at_ns: int) -> None:
         """A worker ends, and hands over what it can; without any of the others nothing works.
 
         Raises:
             RestartBudgetError: It is one of the others.
         """
-        if not due.incarnation:
-            super().give_up(due, address, at_ns)
-        entry = self.roster.retire(Incarnation(due.incarnation))
+        if not which.incarnation:
+            super().give_up(which, at_ns)
+        address = self._standing.pop(which)
+        entry = self.roster.retire(Incarnation(which.incarnation))
         if entry is not None and not entry.closed:
             self.metrics.participant_closed()
         self.metrics.dropped("worker_given_up")
@@ -237,10 +239,6 @@ class Supervisor(Announcer, SupervisingActor):
         if self.rounds.is_going_on:
             self.door.take_turn(self.myAddress, FlushSlice())
         self.restart_all()
-        if any(not incarnation for _, incarnation in self._budgets):
-            self._budgets.clear()  # it was one of the lasting children: they get a new chance
-            for address in (self.recorder, self.notifier, self.timer):
-                self.send(address, Restart())
 
     # ── helpers ─────────────────────────────────────────────────────────────────────────────
 
