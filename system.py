@@ -8,7 +8,6 @@ from __future__ import annotations
 import atexit
 import threading
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from thespian.actors import ActorSystem
@@ -88,13 +87,16 @@ class Telemetry(TelemetryCalls):
         self.clock = clock or SystemClock()
         self._base = InProcessBase(self.clock, schedule=schedule)
         self.metrics = Metrics(threading.Lock())
-        self._metrics_server = (  # first, because the port may be taken
-            None
-            if metrics_port is None
-            else MetricsServer(self.metrics, settings.node_id, metrics_port)
-        )
         self._reporter = LoggingReporter(self.clock)
+        self._metrics_server: MetricsServer | None = None
         self._store = open_store(data_dir, self.metrics, self._reporter)
+        try:  # both first, because the directory or the port may be taken
+            if metrics_port is not None:
+                self._metrics_server = MetricsServer(self.metrics, settings.node_id, metrics_port)
+        except BaseException:
+            if self._store is not None:
+                self._store.close(None)
+            raise
         self._door = Door(
             self.clock,
             stats_capacity=settings.capacity,
@@ -132,12 +134,7 @@ class Telemetry(TelemetryCalls):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

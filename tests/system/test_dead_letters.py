@@ -38,3 +38,21 @@ def test_one_process_at_a_time_holds_a_data_directory(tmp_path: Path) -> None:
         pytest.raises(ConfigError, match="is in use by process"),
     ):
         greenroom.start(data_dir=tmp_path)
+
+
+def test_a_start_that_fails_lets_go_of_the_directory(tmp_path: Path) -> None:
+    with greenroom.start(metrics_port=0) as other, pytest.raises(ConfigError, match="port"):
+        greenroom.start(data_dir=tmp_path, metrics_port=other.metrics_port)
+
+    with greenroom.start(data_dir=tmp_path) as telemetry:
+        assert telemetry.dead_letters.list() == ()
+
+
+def test_a_start_that_fails_lets_go_of_the_port(tmp_path: Path) -> None:
+    with greenroom.start(metrics_port=0) as earlier:
+        port = earlier.metrics_port
+    with greenroom.start(data_dir=tmp_path), pytest.raises(ConfigError, match="in use"):
+        greenroom.start(data_dir=tmp_path, metrics_port=port)
+
+    with greenroom.start(metrics_port=port) as telemetry:
+        assert telemetry.metrics_port == port
