@@ -22,14 +22,14 @@ from google.protobuf.json_format import Parse
 from livekit.protocol.analytics import AnalyticsEvent, AnalyticsStat
 from livekit.protocol.webhook import WebhookEvent
 
-from ..actors import notifier, recorder, stats_worker, supervisor, timer
+from ..actors import guardian, notifier, recorder, stats_worker, supervisor, timer
 from ..actors._base import ActorAddress, GreenroomActor, told
 from ..config import Settings, WebhookSettings
 from ..core.attempt import Attempt
 from ..core.metrics import Metrics
 from ..core.ports import Ports
 from ..core.series import flatten
-from ..messages.control import AskWorkers, Input, Stamped, Workers
+from ..messages.control import AskWorkers, ChildFailed, Input, Stamped, Workers
 from ..messages.stats import TrackStat
 from .fakes import (
     FakeDoor,
@@ -106,87 +106,67 @@ class Seen:
     batches: tuple[tuple[AnalyticsStat, ...], ...]
     events: tuple[AnalyticsEvent, ...]
     attempts: tuple[Attempt, ...]
-    failures: tuple[tuple[str, str], ...]  # of which actor, at which message
+    failures: tuple[ChildFailed, ...]
     series: dict[str, float]
 
 
-class _Watcher:
-    """What an actor here does before and beside the real one's work."""
+class _Watched(GreenroomActor):
+    """Put before a real actor's class: it answers a `Look`, and says whom it started."""
 
     def __init__(self) -> None:
-        self.ports: Any = None
-        self.asking: list[ActorAddress] = []  # a Look may overtake the configuration
-        self.children: dict[str, ActorAddress] = {}
+        self._ports: Any = None
+        self._asking: list[ActorAddress] = []  # a Look may overtake the configuration
+        self._started: dict[str, ActorAddress] = {}
 
-    def answers(self, actor: GreenroomActor, message: object, sender: ActorAddress) -> bool:
-        """Whether the message was a `Look`; remembers the ports of any other."""
-        is_look = isinstance(message, Look)
-        if is_look:
-            self.asking.append(sender)
+    def receiveMessage(self, message: object, sender: ActorAddress) -> None:  # noqa: N802
+        """Thespian's entry."""
+        if isinstance(message, Look):
+            self._asking.append(sender)
         else:
-            self.ports = getattr(message, "ports", self.ports)
-        while self.asking and self.ports is not None:
-            actor.send(self.asking.pop(0), self._seen())
-        return is_look
+            configure = getattr(message, "configure", message)  # the guardian's is inside
+            self._ports = getattr(configure, "ports", self._ports)
+            super().receiveMessage(message, sender)
+        while self._asking and self._ports is not None:
+            self.send(self._asking.pop(0), self._seen())
+
+    def createActor(self, actorClass: Any, *args: Any, **kwargs: Any) -> ActorAddress:  # noqa: N802, N803
+        """Remember the address."""
+        address = super().createActor(actorClass, *args, **kwargs)
+        self._started[actorClass.__name__] = address
+        return address
 
     def _seen(self) -> Seen:
-        door, analytics = self.ports.door, self.ports.analytics
+        door, analytics = self._ports.door, self._ports.analytics
         entered = tuple(door.entered)
         del door.entered[: len(entered)]
         return Seen(
-            children=dict(self.children),
+            children=dict(self._started),
             entered=entered,
             batches=tuple(analytics.batches),
             events=tuple(analytics.events),
-            attempts=tuple(self.ports.poster.attempts),
-            failures=tuple((f.actor, f.message) for f in self.ports.reporter.failures),
-            series=flatten(self.ports.metrics.snapshot(), {}),
+            attempts=tuple(self._ports.poster.attempts),
+            failures=tuple(self._ports.reporter.failures),
+            series=flatten(self._ports.metrics.snapshot(), {}),
         )
 
 
 # Named as the real ones, because the names are labels of metrics.
 
 
-class Supervisor(supervisor.Supervisor):
-    """The real one, that can be looked at and says whom it started."""
-
-    def __init__(self) -> None:
-        self._watcher = _Watcher()
-
-    def receiveMessage(self, message: object, sender: ActorAddress) -> None:  # noqa: N802
-        """Thespian's entry."""
-        if not self._watcher.answers(self, message, sender):
-            super().receiveMessage(message, sender)
-
-    def createActor(self, actorClass: Any, *args: Any, **kwargs: Any) -> ActorAddress:  # noqa: N802, N803
-        """Remember the address."""
-        address = super().createActor(actorClass, *args, **kwargs)
-        self._watcher.children[actorClass.__name__] = address
-        return address
-
-
-class Recorder(recorder.Recorder):
+class Guardian(_Watched, guardian.Guardian):
     """The real one, that can be looked at."""
 
-    def __init__(self) -> None:
-        self._watcher = _Watcher()
 
-    def receiveMessage(self, message: object, sender: ActorAddress) -> None:  # noqa: N802
-        """Thespian's entry."""
-        if not self._watcher.answers(self, message, sender):
-            super().receiveMessage(message, sender)
-
-
-class Notifier(notifier.Notifier):
+class Supervisor(_Watched, supervisor.Supervisor):
     """The real one, that can be looked at."""
 
-    def __init__(self) -> None:
-        self._watcher = _Watcher()
 
-    def receiveMessage(self, message: object, sender: ActorAddress) -> None:  # noqa: N802
-        """Thespian's entry."""
-        if not self._watcher.answers(self, message, sender):
-            super().receiveMessage(message, sender)
+class Recorder(_Watched, recorder.Recorder):
+    """The real one, that can be looked at."""
+
+
+class Notifier(_Watched, notifier.Notifier):
+    """The real one, that can be looked at."""
 
 
 class FragileWorker(stats_worker.StatsWorker):
@@ -201,7 +181,7 @@ class FragileWorker(stats_worker.StatsWorker):
 
 
 class SmallSystem:
-    """The supervisor with its children on a system, and what leaves them.
+    """The supervisor, its guardian and its children on a system, and what leaves them.
 
     Args:
         system: Where to start them; whoever made it shuts it down.
@@ -226,7 +206,9 @@ class SmallSystem:
         self._position = 0
         children = supervisor.ChildClasses(Recorder, Notifier, timer.Timer, worker)
         self.supervisor = system.createActor(Supervisor)
-        self.tell(supervisor.ConfigureSupervisor(SETTINGS, fake_ports(), children))
+        self._guardian = system.createActor(Guardian)
+        configure = supervisor.ConfigureSupervisor(SETTINGS, fake_ports(), children)
+        system.tell(self._guardian, guardian.ConfigureGuardian(self.supervisor, configure))
         self._look()
 
     def enter(self, *bodies: Input) -> tuple[Stamped, ...]:
@@ -282,18 +264,25 @@ class SmallSystem:
         return [Parse(attempt.body, WebhookEvent()) for attempt in attempts]
 
     def series(self) -> dict[str, float]:
-        """Each series of the metrics that is not 0; the supervisor's and the notifier's."""
+        """Each series of the metrics that is not 0; all who count have the same, or their own."""
         looks = self._look()
-        both = {**looks["Notifier"].series, **looks["Supervisor"].series}
-        return {name: value for name, value in both.items() if value}
+        counting = (looks[name].series for name in ("Guardian", "Notifier", "Supervisor"))
+        return {name: value for each in counting for name, value in each.items() if value}
 
     def count(self, name: str) -> float:
         """The value of one series, by its full name; 0 if there is none."""
         return self.series().get(name, 0.0)
 
     def failures(self) -> list[tuple[str, str]]:
-        """Of which actor and at which message, as people are told."""
-        return list(self._look()["Supervisor"].failures)
+        """Of which actor and at which message, as people are told; the supervisor's own last."""
+        return [(each.actor, each.message) for each in self.reports()]
+
+    def reports(self) -> list[ChildFailed]:
+        """All that is known of these failures."""
+        looks = self._look()
+        of_children = [e for e in looks["Supervisor"].failures if e.actor != "Supervisor"]
+        own = [e for e in looks["Guardian"].failures if e.actor == "Supervisor"]
+        return of_children + own
 
     def workers(self) -> Workers:
         """The current workers."""
@@ -303,7 +292,8 @@ class SmallSystem:
 
     def _look(self) -> dict[str, Seen]:
         """Look at all that have ports, and let in what entered their doors."""
-        seen = {"Supervisor": self._ask(self.supervisor, Look(), Seen)}
+        above = {"Guardian": self._guardian, "Supervisor": self.supervisor}
+        seen = {name: self._ask(address, Look(), Seen) for name, address in above.items()}
         for name in ("Recorder", "Notifier"):
             seen[name] = self._ask(seen["Supervisor"].children[name], Look(), Seen)
         for each in seen.values():

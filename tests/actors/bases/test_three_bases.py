@@ -240,6 +240,27 @@ def test_the_events_of_each_room_come_in_the_order_of_its_calls(small: SmallSyst
 # ── what cannot be digested ─────────────────────────────────────────────────────────────────
 
 
+def test_a_message_that_nobody_knows_is_counted_and_stops_nothing(anywhere: SmallSystem) -> None:
+    anywhere.enter(joined())
+
+    anywhere.tell("no message of greenroom")
+    anywhere.enter(track_stats(ALICE, 5), calls.FlushStats())
+
+    anywhere.eventually(anywhere.packets, {ALICE: 5})
+    anywhere.eventually(lambda: anywhere.count(FAILURES.format("Supervisor")), 1)
+
+
+def test_an_input_that_the_supervisor_cannot_digest_stops_nothing(small: SmallSystem) -> None:
+    good = track_stats()
+    broken = calls.TrackStats(good.room_id, good.room_name, good.key, b"\xff")
+
+    small.enter(joined(), broken, track_stats(ALICE, 5), calls.FlushStats())
+
+    small.eventually(small.packets, {ALICE: 5})
+    assert small.failures() == [("Supervisor", "TrackStats")]
+    assert [report.position for report in small.reports()] == [2]
+
+
 def test_a_worker_that_fails_goes_on_and_its_siblings_notice_nothing(
     start_anywhere: Start,
 ) -> None:
@@ -253,3 +274,5 @@ def test_a_worker_that_fails_goes_on_and_its_siblings_notice_nothing(
     small.eventually(small.packets, {ALICE: 11, BOB: 7})
     small.eventually(lambda: small.count(FAILURES.format("FragileWorker")), 1)
     small.eventually(small.failures, [("FragileWorker", "TrackStat")])
+    (report,) = small.reports()
+    assert "an unlucky number" in report.error
