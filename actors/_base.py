@@ -35,7 +35,7 @@ from ..config import Settings
 from ..core.ports import Door, Ports
 from ..errors import UnknownMessageError
 from ..messages.codec import encode
-from ..messages.control import ChildFailed, Input, Restart, Stamped
+from ..messages.control import ChildFailed, DeadLetter, Input, Restart, Stamped
 
 __all__ = [  # Thespian's names are here for the other actors: only this module imports it
     "ActorAddress",
@@ -184,21 +184,17 @@ class GreenroomActor(Actor):
         if isinstance(message, Stamped):
             body, position, at_ns = message.body, message.position, message.at_ns
         key, incarnation = self.describe()
-        self.send(
-            self.parent,
-            ChildFailed(
-                actor=type(self).__name__,
-                message=type(body).__name__,
-                position=position,
-                error=repr(error),
-                traceback="".join(traceback.format_exception(error)),
-                key=key,
-                incarnation=incarnation,
-                at_ns=at_ns,
-                body=_wire_form(body),
-                stands_still=stands_still,
-            ),
+        letter = DeadLetter(
+            actor=type(self).__name__,
+            key=key,
+            message=type(body).__name__,
+            position=position,
+            at_ns=at_ns,
+            error=repr(error),
+            traceback="".join(traceback.format_exception(error)),
+            body=_wire_form(body),
         )
+        self.send(self.parent, ChildFailed(letter, incarnation, stands_still))
 
     @told(WakeupMessage)
     def on_wakeup(self, wakeup: WakeupMessage, sender: ActorAddress) -> None:

@@ -49,7 +49,7 @@ class Guardian(SupervisingActor):
 
     def due_after(self, failed: ChildFailed) -> RestartDue:
         """A child of the supervisor beyond its budget counts for more than a bad call."""
-        if failed.message == RestartDue.__name__:
+        if failed.letter.message == RestartDue.__name__:
             return RestartDue(CHILDREN, 0, has_waited=False)
         return super().due_after(failed)
 

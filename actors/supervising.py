@@ -13,7 +13,7 @@ from ..core.metrics import Metrics
 from ..core.ports import DeadLetterBox, Reporter
 from ..core.restarts import ChildSpec, RestartBudget
 from ..errors import RestartBudgetError
-from ..messages.control import ChildFailed, DeadLetter, Drain, Restart, RestartDue, Stamped
+from ..messages.control import ChildFailed, Drain, Restart, RestartDue, Stamped
 from ._base import ActorAddress, GreenroomActor, stamped, told
 
 
@@ -53,25 +53,14 @@ class SupervisingActor(GreenroomActor):
 
     def due_after(self, failed: ChildFailed) -> RestartDue:
         """What the failed child is due, on which of its budgets."""
-        return RestartDue(failed.actor, failed.incarnation, has_waited=False)
+        return RestartDue(failed.letter.actor, failed.incarnation, has_waited=False)
 
     @told(ChildFailed)
     def on_child_failed(self, failed: ChildFailed, sender: ActorAddress) -> None:
         """Keep the poison for people; what the child needs is decided when the stamp is there."""
-        self.metrics.failed(failed.actor)
-        self.reporter.input_failed(failed)
-        self.dead_letters.add(
-            DeadLetter(
-                actor=failed.actor,
-                key=failed.key,
-                message=failed.message,
-                position=failed.position,
-                at_ns=failed.at_ns,
-                error=failed.error,
-                traceback=failed.traceback,
-                body=failed.body,
-            )
-        )
+        self.metrics.failed(failed.letter.actor)
+        self.reporter.input_failed(failed.letter)
+        self.dead_letters.add(failed.letter)
         if not failed.stands_still:
             return
         due = self.due_after(failed)

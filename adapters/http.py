@@ -22,7 +22,7 @@ from ..core.slots import Slots
 from ..core.times import NS_PER_SECOND
 from ..core.url import post_error
 from ..errors import TransportError
-from ..messages.control import ChildFailed
+from ..messages.control import DeadLetter
 from ..messages.outputs import AttemptEnded
 from .exchange import Answer, Exchange
 
@@ -249,11 +249,14 @@ class HttpPoster:
 
     def _report(self, error: Exception) -> None:
         self._reporter.input_failed(
-            ChildFailed(
+            DeadLetter(
                 actor=type(self).__name__,
+                key="",
                 message=Attempt.__name__,
                 position=0,
+                at_ns=0,
                 error=type(error).__name__,  # its text may hold a URL
                 traceback="".join(traceback.format_tb(error.__traceback__)),
+                body=b"",
             )
         )

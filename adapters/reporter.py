@@ -9,7 +9,7 @@ from typing import Final
 from ..core.ports import Clock
 from ..core.times import to_ns
 from ..errors import StoreError
-from ..messages.control import ChildFailed
+from ..messages.control import DeadLetter
 
 log: Final = logging.getLogger("greenroom")
 
@@ -29,16 +29,16 @@ class LoggingReporter:
         self._left_out: dict[str, int] = {}
         self._lock = threading.Lock()
 
-    def input_failed(self, failure: ChildFailed) -> None:
+    def input_failed(self, letter: DeadLetter) -> None:
         """An actor dropped an input; the line has the traceback, never the input itself."""
         self._log(
-            f"{failure.actor}/{failure.message}",
+            f"{letter.actor}/{letter.message}",
             "%s dropped a %s (input %d): %s\n%s",
-            failure.actor,
-            failure.message,
-            failure.position,
-            failure.error,
-            failure.traceback,
+            letter.actor,
+            letter.message,
+            letter.position,
+            letter.error,
+            letter.traceback,
         )
 
     def analytics_failed(self, method: str, error: BaseException) -> None:

@@ -27,7 +27,7 @@ from ..core.ports import Ports
 from ..core.times import NS_PER_SECOND, to_ns
 from ..core.webhook import Target, build_headers, encode_body, sign
 from ..messages import calls
-from ..messages.control import ChildFailed, Input, Stamped
+from ..messages.control import ChildFailed, DeadLetter, Input, Stamped
 from ..messages.outputs import AttemptEnded, Notify
 from ..runtime.base import InProcessBase
 from ..runtime.clock import VirtualClock
@@ -68,7 +68,7 @@ class Kept:
     infos: list[WebhookInfo] = field(default_factory=list)
     ended: list[AttemptEnded] = field(default_factory=list)
     queues: list[int] = field(default_factory=list)
-    failures: list[ChildFailed] = field(default_factory=list)
+    failures: list[DeadLetter] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +139,7 @@ class Host(GreenroomActor):
     @told(ChildFailed)
     def on_input_failed(self, failure: ChildFailed, sender: ActorAddress) -> None:
         """Keep it."""
-        self.kept.failures.append(failure)
-
-    def report_failure(self, failure: ChildFailed) -> None:
-        """Keep it: nobody stands above the host."""
-        self.kept.failures.append(failure)
+        self.kept.failures.append(failure.letter)
 
 
 class Harness:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from livekit.protocol.analytics import AnalyticsEvent, AnalyticsNodeRooms, AnalyticsStat
 
-from ..messages.control import ChildFailed, DeadLetter, Input
+from ..messages.control import DeadLetter, Input
 from .attempt import Attempt
 from .metrics import Metrics
 
@@ -77,7 +77,7 @@ class Poster(Protocol):
 class Reporter(Protocol):
     """Tells people what went wrong."""
 
-    def input_failed(self, failure: ChildFailed) -> None:
+    def input_failed(self, letter: DeadLetter) -> None:
         """An actor dropped an input that it could not digest."""
 
 

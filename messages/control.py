@@ -60,23 +60,34 @@ class Workers:
 
 
 @message
+class DeadLetter:
+    """An input that an actor could not digest: kept for people to look at, and to replay.
+
+    `body` is the input's wire form (`messages.codec`), empty if it has none. `key` says whose it
+    was ("RM_1/PA_2" for a StatsWorker), empty if the actor is the only one of its kind.
+    """
+
+    actor: str
+    key: str
+    message: str  # the type's name: a body may hold personal data
+    position: int  # 0: it did not come through the door
+    at_ns: int  # of that input (Unix ns)
+    error: str
+    traceback: str
+    body: bytes
+
+
+@message
 class ChildFailed:
     """An actor could not digest a message, and stands still until it is told `Restart`.
 
     The message is poison: it is not handled again. With `stands_still` False the actor goes on:
-    there was no handler for it, or the actor is ending.
+    there was no handler for it.
     """
 
-    actor: str
-    message: str  # the type's name: a body may hold personal data
-    position: int  # 0: it did not come through the door
-    error: str
-    traceback: str
-    key: str = ""  # see DeadLetter
-    incarnation: int = 0  # of a StatsWorker
-    at_ns: int = 0
-    body: bytes = b""
-    stands_still: bool = True
+    letter: DeadLetter
+    incarnation: int  # of a StatsWorker; 0: it is none
+    stands_still: bool
 
 
 @message
@@ -87,21 +98,3 @@ class Restart:
 @message
 class Drain:
     """The end is near: whoever stands still is restarted now, and nobody waits any more."""
-
-
-@message
-class DeadLetter:
-    """An input that an actor could not digest: kept for people to look at, and to replay.
-
-    `body` is the input's wire form (`messages.codec`), empty if it has none. `key` says whose it
-    was ("RM_1/PA_2" for a StatsWorker), empty if the actor is the only one of its kind.
-    """
-
-    actor: str
-    key: str
-    message: str  # the type's name
-    position: int  # 0: it did not come through the door
-    at_ns: int  # of that input (Unix ns)
-    error: str
-    traceback: str
-    body: bytes

@@ -17,7 +17,7 @@ from ..actors._base import ActorAddress, Configure, GreenroomActor, told
 from ..core.attempt import Attempt
 from ..core.ports import Door
 from ..messages.calls import Call
-from ..messages.control import ChildFailed, DeadLetter, Input
+from ..messages.control import DeadLetter, Input
 from ..messages.outputs import AttemptEnded, Notify
 from ..service.calls import TelemetryCalls
 
@@ -105,11 +105,11 @@ class RecordingReporter:
     """A `Reporter` that keeps the failures it is told of."""
 
     def __init__(self) -> None:
-        self.failures: list[ChildFailed] = []
+        self.failures: list[DeadLetter] = []
 
-    def input_failed(self, failure: ChildFailed) -> None:
+    def input_failed(self, letter: DeadLetter) -> None:
         """Keep it."""
-        self.failures.append(failure)
+        self.failures.append(letter)
 
 
 class RecordingDeadLetters:

@@ -29,7 +29,7 @@ from ..core.attempt import Attempt
 from ..core.metrics import Metrics
 from ..core.ports import Ports
 from ..core.series import flatten
-from ..messages.control import AskWorkers, ChildFailed, Input, Stamped, Workers
+from ..messages.control import AskWorkers, DeadLetter, Input, Stamped, Workers
 from ..messages.stats import TrackStat
 from .fakes import (
     FakeDoor,
@@ -106,7 +106,7 @@ class Seen:
     batches: tuple[tuple[AnalyticsStat, ...], ...]
     events: tuple[AnalyticsEvent, ...]
     attempts: tuple[Attempt, ...]
-    failures: tuple[ChildFailed, ...]
+    failures: tuple[DeadLetter, ...]
     series: dict[str, float]
 
 
@@ -277,7 +277,7 @@ class SmallSystem:
         """Of which actor and at which message, as people are told; the supervisor's own last."""
         return [(each.actor, each.message) for each in self.reports()]
 
-    def reports(self) -> list[ChildFailed]:
+    def reports(self) -> list[DeadLetter]:
         """All that is known of these failures."""
         looks = self._look()
         of_children = [e for e in looks["Supervisor"].failures if e.actor != "Supervisor"]

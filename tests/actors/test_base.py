@@ -91,7 +91,7 @@ def test_an_input_without_a_stamp_is_not_taken_for_an_input() -> None:
     ((_, failure),) = parrot.tell(FlushTick(1))
 
     assert isinstance(failure, ChildFailed)
-    assert "UnknownMessageError" in failure.error
+    assert "UnknownMessageError" in failure.letter.error
 
 
 def test_a_subclass_adds_and_replaces_handlers_and_leaves_its_parents_alone() -> None:
@@ -155,7 +155,7 @@ def test_a_first_message_that_cannot_be_digested_is_reported_to_its_sender() -> 
 
     assert target is parrot.parent
     assert isinstance(failure, ChildFailed)
-    assert (failure.actor, failure.message) == ("Parrot", "Configure")
+    assert (failure.letter.actor, failure.letter.message) == ("Parrot", "Configure")
 
 
 def test_to_be_asked_to_exit_before_the_first_message_is_no_failure() -> None:
@@ -174,9 +174,13 @@ def test_a_handlers_failure_stays_inside_and_is_reported_to_the_parent() -> None
 
     assert target is parrot.parent
     assert isinstance(failure, ChildFailed)
-    assert (failure.actor, failure.message, failure.position) == ("Parrot", "Flush", 0)
-    assert failure.error == "ValueError('before 1970')"
-    assert "in on_said" in failure.traceback
+    assert (failure.letter.actor, failure.letter.message, failure.letter.position) == (
+        "Parrot",
+        "Flush",
+        0,
+    )
+    assert failure.letter.error == "ValueError('before 1970')"
+    assert "in on_said" in failure.letter.traceback
 
 
 def test_the_failure_of_an_input_says_which_one_it_was() -> None:
@@ -186,7 +190,7 @@ def test_the_failure_of_an_input_says_which_one_it_was() -> None:
     ((_, failure),) = parrot.enter(FlushTick(13))
 
     assert isinstance(failure, ChildFailed)
-    assert (failure.message, failure.position) == ("FlushTick", 2)
+    assert (failure.letter.message, failure.letter.position) == ("FlushTick", 2)
 
 
 def test_only_the_input_that_failed_is_lost() -> None:
@@ -209,7 +213,7 @@ def test_a_lookup_that_fails_in_a_handler_is_not_taken_for_an_unknown_message() 
     ((_, failure),) = parrot.enter(FlushTick(13))
 
     assert isinstance(failure, ChildFailed)
-    assert failure.error == "LookupError('unlucky')"
+    assert failure.letter.error == "LookupError('unlucky')"
 
 
 @pytest.mark.parametrize("message", ["hello", None, RoomEnded, SweepDue()])
@@ -220,8 +224,8 @@ def test_a_message_without_a_handler_is_reported_and_not_silently_lost(message: 
 
     assert target is parrot.parent
     assert isinstance(failure, ChildFailed)
-    assert failure.message == type(message).__name__
-    assert "UnknownMessageError('Parrot has no handler for it')" in failure.error
+    assert failure.letter.message == type(message).__name__
+    assert "UnknownMessageError('Parrot has no handler for it')" in failure.letter.error
 
 
 def test_an_input_without_a_handler_is_reported_with_its_position() -> None:
@@ -230,8 +234,8 @@ def test_an_input_without_a_handler_is_reported_with_its_position() -> None:
     ((_, failure),) = parrot.enter(FlushStats())
 
     assert isinstance(failure, ChildFailed)
-    assert (failure.message, failure.position) == ("FlushStats", 1)
-    assert "UnknownMessageError" in failure.error
+    assert (failure.letter.message, failure.letter.position) == ("FlushStats", 1)
+    assert "UnknownMessageError" in failure.letter.error
 
 
 def test_thespians_own_messages_are_no_unknown_messages() -> None:

@@ -49,5 +49,5 @@ def test_a_port_that_raises_is_reported_and_the_next_one_is_still_served() -> No
 
     assert target is recorder.parent
     assert isinstance(failure, ChildFailed)
-    assert failure.message == "RecordStats"
+    assert failure.letter.message == "RecordStats"
     assert recorder.analytics.events == [AnalyticsEvent(room_id="RM_1")]

@@ -17,7 +17,14 @@ from greenroom.actors.timer import Timer
 from greenroom.config import Settings
 from greenroom.messages import calls
 from greenroom.messages.codec import decode
-from greenroom.messages.control import AskWorkers, ChildFailed, Restart, Workers, WorkerStatus
+from greenroom.messages.control import (
+    AskWorkers,
+    ChildFailed,
+    DeadLetter,
+    Restart,
+    Workers,
+    WorkerStatus,
+)
 from greenroom.messages.ids import (
     Incarnation,
     ParticipantIdentity,
@@ -272,18 +279,32 @@ def test_an_input_that_cannot_be_digested_is_reported_and_nothing_else_is_lost()
 
     assert target is supervisor.parent
     assert isinstance(failure, ChildFailed)
-    assert (failure.actor, failure.message, failure.position) == ("Supervisor", "TrackStats", 1)
-    assert decode(failure.body) == broken
+    assert (failure.letter.actor, failure.letter.message, failure.letter.position) == (
+        "Supervisor",
+        "TrackStats",
+        1,
+    )
+    assert decode(failure.letter.body) == broken
     assert supervisor.enter(calls.RoomStarted(room())) == [], "it stands still"
     assert len(supervisor.tell(Restart())) == 2, "nothing else is lost"
 
 
 def test_a_childs_failure_is_counted_under_its_name_and_reported() -> None:
     supervisor = started()
-    failure = ChildFailed("StatsWorker", "TrackStat", 0, "ValueError()", "…")
+    poison = DeadLetter(
+        actor="StatsWorker",
+        key="RM_1/PA_1",
+        message="TrackStat",
+        position=0,
+        at_ns=0,
+        error="ValueError()",
+        traceback="…",
+        body=b"",
+    )
+    failure = ChildFailed(poison, incarnation=1, stands_still=True)
 
     assert supervisor.tell(failure, supervisor.address_of("worker")) == []
-    assert supervisor.reporter.failures == [failure]
+    assert supervisor.reporter.failures == [poison]
     assert supervisor.counted()[failures("StatsWorker")] == 1
     (letter,) = supervisor.dead_letters.letters
     assert (letter.actor, letter.error, letter.traceback) == ("StatsWorker", "ValueError()", "…")
@@ -299,7 +320,7 @@ def test_an_unknown_message_is_reported_and_does_not_stop_anything() -> None:
     ((_, failure),) = supervisor.tell("hello")
 
     assert isinstance(failure, ChildFailed)
-    assert "UnknownMessageError" in failure.error
+    assert "UnknownMessageError" in failure.letter.error
     assert len(supervisor.enter(calls.RoomStarted(room()))) == 2
 
 

@@ -6,11 +6,20 @@ from typing import Final
 import pytest
 
 from greenroom.adapters.reporter import LoggingReporter
-from greenroom.messages.control import ChildFailed
+from greenroom.messages.control import DeadLetter
 from greenroom.runtime.clock import VirtualClock
 
 SECOND: Final = 1_000_000_000
-FAILURE: Final = ChildFailed("StatsWorker", "TrackStat", 7, "ValueError('x')", "Traceback …")
+FAILURE: Final = DeadLetter(
+    actor="StatsWorker",
+    key="",
+    message="TrackStat",
+    position=7,
+    at_ns=0,
+    error="ValueError('x')",
+    traceback="Traceback …",
+    body=b"",
+)
 
 
 @pytest.fixture
