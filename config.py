@@ -56,7 +56,16 @@ class DeliveryPolicy:
         retry_client_errors: 4xx answers that are worth another attempt.
         no_retry_server_errors: 5xx answers that are not.
         max_age_seconds: An event older than this when its turn comes is dropped; None: never.
-        max_depth: Events that may wait in one queue, the one in flight apart.
+        max_depth: Events that may wait in one queue, the one in flight apart; with a `data_dir`
+            they wait in the store, without a limit.
+        max_in_flight: Attempts at once to one endpoint.
+        give_up_after_seconds: An event accepted longer ago is not tried again, however many
+            attempts are left; None: only attempts count.
+        breaker_failures: After so many failed attempts in a row the endpoint is left alone, except
+            for a probe now and then; None: never.
+        breaker_wait_min_seconds: Until the first probe; doubles with each that fails.
+        breaker_wait_max_seconds: No longer than this, jitter apart.
+        disable_statuses: Answers that end the delivery and disable the endpoint.
         idle_seconds: A queue unused for this long is forgotten.
         connect_timeout_seconds: Limit for name look-up, connect and TLS of one attempt.
         total_timeout_seconds: Limit for one whole attempt.
@@ -72,6 +81,12 @@ class DeliveryPolicy:
     no_retry_server_errors: frozenset[int]
     max_age_seconds: float | None
     max_depth: int
+    give_up_after_seconds: float | None
+    breaker_failures: int | None
+    disable_statuses: frozenset[int]
+    max_in_flight: int = 128
+    breaker_wait_min_seconds: float = 5.0
+    breaker_wait_max_seconds: float = 300.0
     idle_seconds: float = 300.0  # protocol webhook/resource_url_notifier.go
     connect_timeout_seconds: float = 5.0  # Hook0's; the original has none and hangs
     total_timeout_seconds: float = 15.0  # Standard Webhooks: 15 to 30 s
@@ -80,19 +95,30 @@ class DeliveryPolicy:
         """Refuse what cannot work, by name."""
         _check_count("max_attempts", self.max_attempts)
         _check_count("max_depth", self.max_depth)
+        _check_count("max_in_flight", self.max_in_flight)
+        if self.breaker_failures is not None:
+            _check_count("breaker_failures", self.breaker_failures)
         _check_number("jitter", self.jitter, least=0)
         for name in (
             "wait_min_seconds",
             "wait_max_seconds",
             "retry_after_max_seconds",
+            "breaker_wait_min_seconds",
+            "breaker_wait_max_seconds",
             "idle_seconds",
             "connect_timeout_seconds",
             "total_timeout_seconds",
         ):
             _check_number(name, getattr(self, name), least=0, above=True)
-        if self.max_age_seconds is not None:
-            _check_number("max_age_seconds", self.max_age_seconds, least=0, above=True)
-        for name in ("retry_after_statuses", "retry_client_errors", "no_retry_server_errors"):
+        for name in ("max_age_seconds", "give_up_after_seconds"):
+            if getattr(self, name) is not None:
+                _check_number(name, getattr(self, name), least=0, above=True)
+        for name in (
+            "retry_after_statuses",
+            "retry_client_errors",
+            "no_retry_server_errors",
+            "disable_statuses",
+        ):
             statuses = getattr(self, name)
             if not isinstance(statuses, frozenset):
                 raise ConfigError(f"{name}: expected a frozenset of statuses, got {statuses!r}")
@@ -110,6 +136,9 @@ DEFAULT_POLICY: Final = DeliveryPolicy(
     no_retry_server_errors=frozenset(),
     max_age_seconds=None,
     max_depth=10_000,
+    give_up_after_seconds=75 * 3600.0,
+    breaker_failures=20,
+    disable_statuses=frozenset({410}),
 )
 
 LIVEKIT_POLICY: Final = DeliveryPolicy(
@@ -124,6 +153,10 @@ LIVEKIT_POLICY: Final = DeliveryPolicy(
     no_retry_server_errors=frozenset({501}),
     max_age_seconds=30.0,
     max_depth=200,
+    give_up_after_seconds=None,
+    breaker_failures=None,
+    disable_statuses=frozenset(),
+    max_in_flight=512,
 )
 
 POLICIES: Final[Mapping[str, DeliveryPolicy]] = {

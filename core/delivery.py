@@ -1,14 +1,12 @@
-"""A webhook on its way to one URL, and what an outbox decides about it."""
+"""Deliveries, and what an outbox decides about them: plain data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from livekit.protocol.webhook import WebhookEvent
-
-from .webhook import Target
 
 QUEUE_FULL: Final = "queue is full"
 TOO_OLD: Final = "age"
@@ -22,30 +20,33 @@ class Outcome(StrEnum):
     DROP = "drop"
 
 
-class QueueKey(NamedTuple):
-    """What is delivered one after the other."""
-
-    url: str
-    event_key: str
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delivery:
-    """One event on its way to one URL.
+    """One event on its way to one endpoint.
 
     Args:
-        id: 1, 2, 3 … in its outbox.
-        target: Where to, and how it is signed.
+        id: Its number in its outbox: 1, 2, 3 …, going on where the store ends.
+        endpoint_id: Where to; who signs is looked up when it is sent.
+        key: What is delivered one after the other: a room's name or another resource's id.
         event: For the record of its fate; never modified.
         body: The bytes of every attempt.
-        queued_at_ns: When it was offered (Unix ns).
+        queued_at_ns: When it was offered, or asked for again (Unix ns).
+        sequence: 1, 2, 3 … of its endpoint and key; 0 until it is kept.
+        attempts: Made so far, as of when it was loaded.
+        next_at_ns: Not to be tried before (Unix ns), as of when it was loaded.
+        started_at_ns: When its first attempt was decided (Unix ns); None: there was none.
     """
 
     id: int
-    target: Target
+    endpoint_id: str
+    key: str
     event: WebhookEvent = field(repr=False)
     body: bytes = field(repr=False)
     queued_at_ns: int
+    sequence: int = 0
+    attempts: int = 0
+    next_at_ns: int = 0
+    started_at_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,32 @@ class Queued:
     """Its queue took the event; `length` counts it and those that wait, not the head before it."""
 
     length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Write it into the store, then say so with `Outbox.kept`."""
+
+    delivery: Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Read the first pending deliveries of this queue whose sequence is greater than `after`."""
+
+    endpoint_id: str
+    key: str
+    after: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadKeys:
+    """Read which other keys of this endpoint have pending deliveries: up to `limit` of them."""
+
+    endpoint_id: str
+    after: str
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +92,35 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Report `RetryDue(delivery_id, attempt)` after so many seconds."""
+    """Report `RetryDue(delivery_id, attempt)` after so many seconds.
+
+    Args:
+        status: Of the attempt that failed; None: it had no answer, or none failed just now.
+        error: Why it failed; None: none failed just now, there is nothing to write down.
+    """
 
     delivery_id: int
     attempt: int
     seconds: float
+    status: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WakeLane:
+    """Report `LaneDue(endpoint_id, number)` after so many seconds."""
+
+    endpoint_id: str
+    number: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Disable:
+    """The endpoint does not want any more; it is disabled already."""
+
+    endpoint_id: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +132,8 @@ class Done:
         outcome: How it ended.
         reason: Of a drop, from a fixed set; otherwise empty.
         send_error: Of a failure; otherwise empty.
-        started_at_ns: When its first attempt was decided (Unix ns); None: there was none.
+        attempts: How many were made.
+        status: The last answer's, if there was one.
         ended_at_ns: Now (Unix ns).
     """
 
@@ -89,8 +141,9 @@ class Done:
     outcome: Outcome
     reason: str
     send_error: str
-    started_at_ns: int | None
+    attempts: int
+    status: int | None
     ended_at_ns: int
 
 
-Decision: TypeAlias = Queued | Send | Wait | Done
+Decision: TypeAlias = Queued | Keep | Load | LoadKeys | Send | Wait | WakeLane | Disable | Done

@@ -1,27 +1,33 @@
 """Outbox: which webhook is to be sent when. Decides; whoever asks does.
 
-There is one queue for each (URL, event key). Its first event is the *head*; the others wait.
+Each endpoint has a *lane*, and in it one queue for each key. Its first event is the *head*.
 
-    state        head         input                               next state (decisions)
-    ───────────  ───────────  ──────────────────────────────────  ────────────────────────────
-    IDLE         none         offer                               IN_FLIGHT (Queued, Send 1)
-    any other    any          offer, fewer than max_depth wait    same (Queued)
-    any other    any          offer, max_depth wait               same (Done DROP, full)
-    IN_FLIGHT    attempt n    n ended, worth another              BACKING_OFF (Wait n + 1)
-    IN_FLIGHT    attempt n    n ended: delivered                  *turn* (Done SUCCESS)
-    IN_FLIGHT    attempt n    n ended: no use, or the last        *turn* (Done FAILURE)
-    BACKING_OFF  n + 1 due    retry n + 1 due                     IN_FLIGHT (Send n + 1)
-    IDLE         none         sweep, unused for idle_seconds      forgotten
-    any          any          any other attempt or retry          same (), counted as stale
+    state        head        input                              next state (decisions)
+    ───────────  ──────────  ─────────────────────────────────  ─────────────────────────────
+    IDLE         none        offer                              *turn*, when it is kept
+    any other    any         offer                              same
+    IN_FLIGHT    attempt n   n ended, worth another             BACKING_OFF (Wait n + 1)
+    IN_FLIGHT    attempt n   n ended: delivered                 *turn* (Done SUCCESS)
+    IN_FLIGHT    attempt n   n ended: no use, or the last       *turn* (Done FAILURE)
+    BACKING_OFF  n + 1 due   retry n + 1 due                    *pass*
+    BACKING_OFF  n + 1 due   the endpoint is up again           *pass*
+    BLOCKED      n due       there is room, a token, a probe    *pass*
+    IDLE         none        sweep, unused for idle_seconds     forgotten
+    any          any         any other attempt or retry         same (), counted as stale
 
-    *turn*: the oldest waiting event becomes the head: IN_FLIGHT (Send 1); those that are older
-    than max_age are dropped on the way (Done DROP, age); none left: IDLE.
+    *turn*: the oldest waiting event becomes the head, and is to *pass*; those that are older than
+    max_age are dropped on the way (Done DROP, age); none left: IDLE.
+    *pass*: IN_FLIGHT (Send n) if the lane's gate lets it through, otherwise BLOCKED.
+
+With a store an event is *kept* (Keep) before anything else happens to it. Of each queue a window
+is in memory, and the tail in the store until it is loaded (Load); of each endpoint so many queues,
+and other keys are cold (LoadKeys). Without one, `max_depth` bounds what is held.
 
 Invariants:
-    1. Every offered event ends in exactly one Done, or is still held.
+    1. Every offered event ends in exactly one Done, or is still held or in the store.
     2. Per queue, sends and Dones of accepted events come in the order of the offers: a retried
        event is not overtaken.
-    3. Per queue, at most one attempt is in flight. No queue waits for another.
+    3. Per queue, at most one attempt is in flight. No queue waits for another of another lane.
     4. Only an empty queue is forgotten, so a later event cannot overtake (the original's can).
 
 Source: livekit/protocol webhook/{resource_url_notifier,resource_queue}.go, at the version that
@@ -30,106 +36,150 @@ webhook.py names.
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Iterable, Mapping, Sequence
 
 from livekit.protocol.webhook import WebhookEvent
 
-from ..config import DeliveryPolicy
-from ..messages.outputs import AttemptEnded, RetryDue
+from ..config import DEFAULT_POLICY, DeliveryPolicy
+from ..messages.outputs import AttemptEnded, LaneDue, RetryDue
+from .cold_keys import ColdKeys
 from .delivery import (
     QUEUE_FULL,
-    TOO_OLD,
     Decision,
     Delivery,
+    Disable,
     Done,
     Outcome,
     Queued,
-    QueueKey,
-    Send,
     Wait,
 )
-from .retry import Verdict, classify, send_error, unexpected_status, wait_seconds
+from .gate import Gate
+from .lane import Lane, Limits, Queue, State
+from .outbox_statistics import OutboxStatistics, count_up
+from .retry import Verdict, classify, failure_text, wait_seconds
+from .shelf import Shelf
 from .times import NS_PER_SECOND, to_ns
-from .webhook import Target
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxStatistics:
-    """What an outbox holds, and what it has done since it was made.
-
-    `offered` = `held` + `succeeded` + `failed` + `dropped_full` + `dropped_age`; and
-    `held` = `waiting` + `in_flight` + `backing_off`.
-    """
-
-    queues: int
-    held: int
-    waiting: int
-    in_flight: int
-    backing_off: int
-    offered: int
-    succeeded: int
-    failed: int
-    dropped_full: int
-    dropped_age: int
-    stale: int
-
-
-class _State(Enum):
-    IDLE = "idle"
-    IN_FLIGHT = "in flight"
-    BACKING_OFF = "backing off"
-
-
-@dataclass(slots=True)
-class _Queue:
-    waiting: deque[Delivery] = field(default_factory=deque)
-    state: _State = _State.IDLE
-    head: Delivery | None = None
-    attempt: int = 0  # in flight, or due after the wait
-    started_at_ns: int = 0
-    used_at_ns: int = 0
+from .turns import Turns
 
 
 class Outbox:
-    """The queues of one notifier; not thread-safe, as an actor's state need not be."""
+    """The queues of one notifier; not thread-safe, as an actor's state need not be.
 
-    def __init__(self, policy: DeliveryPolicy) -> None:
-        self._policy = policy
-        self._queues: dict[QueueKey, _Queue] = {}
-        self._by_head: dict[int, _Queue] = {}
-        self._offered = 0
-        self._stale = 0
-        self._ended: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
-        self._dropped_full = 0
+    Args:
+        pending: With a store: how many deliveries are pending in it, per endpoint id. None:
+            there is no store.
+        next_id: The first delivery's id.
+        limits: With a store: how much of it is in memory.
+    """
+
+    def __init__(
+        self,
+        *,
+        pending: Mapping[str, int] | None = None,
+        next_id: int = 1,
+        limits: Limits | None = None,
+    ) -> None:
+        self.lanes: dict[str, Lane] = {}
+        self._is_stored = pending is not None
+        self._pending = dict(pending or {})  # of endpoints that have no lane yet
+        self._next_id = next_id
+        limits = limits or Limits()
+        self._turns = Turns(limits)
+        self._shelf = Shelf(self._turns, limits)
+        self._offered = self._stale = self._dropped_full = 0
 
     def __repr__(self) -> str:
         return f"Outbox({self.statistics()})"
 
     def __len__(self) -> int:
-        """How many queues there are, idle ones included."""
-        return len(self._queues)
+        """How many queues there are in memory, idle ones included."""
+        return sum(len(lane.queues) for lane in self.lanes.values())
+
+    def set_lane(
+        self,
+        endpoint_id: str,
+        url: str,
+        policy: DeliveryPolicy,
+        now_ns: int,
+        *,
+        rate_per_second: float | None = None,
+        is_enabled: bool = True,
+    ) -> tuple[Decision, ...]:
+        """Add an endpoint, or change by which rules it is delivered to. Disabled ones wait."""
+        lane = self.lanes.get(endpoint_id)
+        if lane is None:
+            lane = self.lanes[endpoint_id] = Lane(
+                endpoint_id,
+                url,
+                policy,
+                Gate(policy, rate_per_second),
+                ColdKeys(self._pending.pop(endpoint_id, 0)),
+            )
+        lane.url, lane.policy, lane.is_enabled = url, policy, is_enabled
+        lane.gate.change(policy, rate_per_second)
+        return (*self._turns.release(lane, now_ns), *self._shelf.warm(lane))
 
     def offer(
-        self, target: Target, event_key: str, event: WebhookEvent, body: bytes, now_ns: int
+        self, endpoint_id: str, key: str, event: WebhookEvent, body: bytes, now_ns: int
     ) -> tuple[Decision, ...]:
-        """Take one event for one URL; O(1). The caller must not modify `event` any more."""
+        """Take one event for one endpoint; O(1). The caller must not modify `event` any more."""
         self._offered += 1
-        delivery = Delivery(self._offered, target, event, body, now_ns)
-        key = QueueKey(target.url, event_key)
-        queue = self._queues.get(key)
-        if queue is None:
-            queue = self._queues[key] = _Queue()
+        delivery = Delivery(self._next_id, endpoint_id, key, event, body, now_ns)
+        self._next_id += 1
+        lane = self._lane(endpoint_id)
+        if self._is_stored:
+            return tuple(self._shelf.offer(lane, delivery))
+        queue = lane.queue_of(key)
         queue.used_at_ns = now_ns
-        if len(queue.waiting) >= self._policy.max_depth:
+        if len(queue.waiting) >= lane.policy.max_depth:
             self._dropped_full += 1
-            return (self._done(delivery, Outcome.DROP, now_ns, reason=QUEUE_FULL),)
+            return (Done(delivery, Outcome.DROP, QUEUE_FULL, "", 0, None, now_ns),)
+        queue.newest += 1
+        delivery.sequence = queue.newest
         queue.waiting.append(delivery)
-        queued = Queued(len(queue.waiting))
-        if queue.state is _State.IDLE:
-            return (queued, *self._next_turn(queue, now_ns))
-        return (queued,)
+        return (Queued(queue.length), *self._turns.next(queue, now_ns))
+
+    def kept(self, rows: Iterable[tuple[int, int]], now_ns: int) -> tuple[Decision, ...]:
+        """These deliveries are in the store.
+
+        Args:
+            rows: Id and sequence of each, in the order of the offers.
+            now_ns: Unix ns.
+        """
+        return tuple(self._shelf.kept(rows, now_ns))
+
+    def loaded(
+        self, endpoint_id: str, key: str, rows: Sequence[Delivery], now_ns: int
+    ) -> tuple[Decision, ...]:
+        """The next of a queue's tail, in order; fewer than a window: that was all of it."""
+        queue = self._lane(endpoint_id).queues.get(key)
+        if queue is None or not queue.is_loading:
+            self._stale += 1
+            return ()
+        return tuple(self._shelf.loaded(queue, rows, now_ns))
+
+    def keys_loaded(
+        self, endpoint_id: str, rows: Iterable[tuple[str, int]], limit: int, now_ns: int
+    ) -> tuple[Decision, ...]:
+        """These keys have so many pending deliveries in the store.
+
+        Args:
+            endpoint_id: The endpoint whose keys they are.
+            rows: Keys and counts; fewer than `limit`: there are no more keys.
+            limit: How many were asked for.
+            now_ns: Unix ns.
+        """
+        return tuple(self._shelf.keys_loaded(self._lane(endpoint_id), rows, limit, now_ns))
+
+    def requeued(self, rows: Iterable[Delivery], now_ns: int) -> tuple[Decision, ...]:
+        """Somebody asked for these again: they go before what waits, by their sequence.
+
+        A pending one that backs off is due now.
+        """
+        decisions: list[Decision] = []
+        for delivery in rows:
+            decisions += self._shelf.requeued(self._lane(delivery.endpoint_id), delivery, now_ns)
+        return tuple(decisions)
 
     def attempt_ended(
         self, ended: AttemptEnded, now_ns: int, fraction: float
@@ -141,118 +191,99 @@ class Outbox:
             now_ns: Unix ns.
             fraction: In [0, 1), for the jitter of the wait that may follow.
         """
-        queue = self._awaited(_State.IN_FLIGHT, ended.delivery_id, ended.attempt)
+        queue = self._awaited(State.IN_FLIGHT, ended.delivery_id, ended.attempt)
         if queue is None or queue.head is None:
             return ()
-        verdict = classify(self._policy, ended.status, retryable=ended.retryable)
-        if verdict is Verdict.RETRY and ended.attempt < self._policy.max_attempts:
-            return (self._back_off(queue, ended, now_ns, fraction),)
-        delivery, error, outcome = queue.head, "", Outcome.SUCCESS
-        if verdict is not Verdict.DELIVERED:
-            outcome = Outcome.FAILURE
-            error = _failure_text(delivery.target.url, ended, verdict)
-        done = self._done(
-            delivery, outcome, now_ns, send_error=error, started_at_ns=queue.started_at_ns
-        )
-        return (done, *self._next_turn(queue, now_ns))
+        lane, policy = queue.lane, queue.lane.policy
+        verdict = classify(policy, ended.status, retryable=ended.retryable)
+        decisions: list[Decision] = []
+        is_up_again = False
+        if verdict is Verdict.RETRY or ended.status is None:
+            lane.gate.failed(now_ns, fraction)
+        else:
+            is_up_again = lane.gate.answered()
+        if (
+            verdict is Verdict.RETRY
+            and ended.attempt < policy.max_attempts
+            and not self._turns.is_hopeless(queue.head, policy, now_ns)
+        ):
+            decisions.append(self._back_off(queue, ended, now_ns, fraction))
+        else:
+            outcome, error = Outcome.SUCCESS, ""
+            if verdict is not Verdict.DELIVERED:
+                outcome, error = Outcome.FAILURE, failure_text(lane.url, ended, verdict)
+            if ended.status in policy.disable_statuses:
+                lane.is_enabled = False
+                decisions.append(Disable(lane.endpoint_id, f"it answered {ended.status}"))
+            done = self._turns.done(queue, outcome, now_ns, error=error, last=ended)
+            decisions.append(done)
+            decisions += self._turns.next(queue, now_ns)
+        if is_up_again:
+            self._turns.bring_forward(lane)
+        decisions += self._turns.release(lane, now_ns)
+        return (*decisions, *self._shelf.tidy(queue))
 
-    def retry_due(self, due: RetryDue) -> tuple[Decision, ...]:
+    def retry_due(self, due: RetryDue, now_ns: int) -> tuple[Decision, ...]:
         """The wait before an attempt is over."""
-        queue = self._awaited(_State.BACKING_OFF, due.delivery_id, due.attempt)
-        if queue is None or queue.head is None:
-            return ()
-        queue.state = _State.IN_FLIGHT
-        return (Send(queue.head, queue.attempt),)
+        queue = self._awaited(State.BACKING_OFF, due.delivery_id, due.attempt)
+        return () if queue is None else tuple(self._turns.try_send(queue, now_ns))
 
-    def sweep(self, now_ns: int) -> tuple[QueueKey, ...]:
+    def lane_due(self, due: LaneDue, now_ns: int) -> tuple[Decision, ...]:
+        """Time to look at a lane that was held back."""
+        lane = self.lanes.get(due.endpoint_id)
+        if lane is None or lane.wake_number != due.number:
+            self._stale += 1
+            return ()
+        lane.wake_at_ns = None
+        return tuple(self._turns.release(lane, now_ns))
+
+    def sweep(self, now_ns: int) -> tuple[Decision, ...]:
         """Forget the queues that are empty and had no event for longer than `idle_seconds`."""
-        oldest_ns = now_ns - to_ns(self._policy.idle_seconds)
-        forgotten = tuple(
-            key
-            for key, queue in self._queues.items()
-            if queue.state is _State.IDLE and queue.used_at_ns < oldest_ns
-        )
-        for key in forgotten:
-            del self._queues[key]
-        return forgotten
+        decisions: list[Decision] = []
+        for lane in self.lanes.values():
+            oldest_ns = now_ns - to_ns(lane.policy.idle_seconds)
+            for queue in list(lane.queues.values()):
+                if queue.is_empty and queue.used_at_ns < oldest_ns:
+                    del lane.queues[queue.key]
+            decisions += self._shelf.warm(lane)
+        return tuple(decisions)
 
     def statistics(self) -> OutboxStatistics:
         """Counts; O(queues)."""
-        waiting = sum(len(queue.waiting) for queue in self._queues.values())
-        states = [queue.state for queue in self._by_head.values()]
-        return OutboxStatistics(
-            queues=len(self._queues),
-            held=waiting + len(states),
-            waiting=waiting,
-            in_flight=states.count(_State.IN_FLIGHT),
-            backing_off=states.count(_State.BACKING_OFF),
+        return count_up(
+            self.lanes.values(),
+            unopened=sum(self._pending.values()),
+            ended=self._turns.ended,
             offered=self._offered,
-            succeeded=self._ended[Outcome.SUCCESS],
-            failed=self._ended[Outcome.FAILURE],
             dropped_full=self._dropped_full,
-            dropped_age=self._ended[Outcome.DROP] - self._dropped_full,
             stale=self._stale,
         )
 
-    def _awaited(self, state: _State, delivery_id: int, attempt: int) -> _Queue | None:
+    # ── helpers ─────────────────────────────────────────────────────────────────────────────
+
+    def _lane(self, endpoint_id: str) -> Lane:
+        """Its lane; of an endpoint that nobody knows any more, one that waits."""
+        if endpoint_id not in self.lanes:
+            self.set_lane(endpoint_id, "", DEFAULT_POLICY, 0, is_enabled=False)
+        return self.lanes[endpoint_id]
+
+    def _awaited(self, state: State, delivery_id: int, attempt: int) -> Queue | None:
         """The queue whose head awaits exactly this; anything else is stale and counted."""
-        queue = self._by_head.get(delivery_id)
+        queue = self._turns.by_head.get(delivery_id)
         if queue is None or queue.state is not state or queue.attempt != attempt:
             self._stale += 1
             return None
         return queue
 
-    def _next_turn(self, queue: _Queue, now_ns: int) -> list[Decision]:
-        """The head is gone, or there was none: find the next."""
-        if queue.head is not None:
-            del self._by_head[queue.head.id]
-        queue.head, queue.state, queue.attempt = None, _State.IDLE, 0
-        decisions: list[Decision] = []
-        while queue.waiting:
-            delivery = queue.waiting.popleft()
-            if self._is_too_old(delivery, now_ns):
-                decisions.append(self._done(delivery, Outcome.DROP, now_ns, reason=TOO_OLD))
-                continue
-            queue.head, queue.state, queue.attempt = delivery, _State.IN_FLIGHT, 1
-            queue.started_at_ns = now_ns
-            self._by_head[delivery.id] = queue
-            decisions.append(Send(delivery, 1))
-            break
-        return decisions
-
-    def _is_too_old(self, delivery: Delivery, now_ns: int) -> bool:
-        max_age = self._policy.max_age_seconds
-        return max_age is not None and now_ns - delivery.queued_at_ns > to_ns(max_age)
-
-    def _back_off(self, queue: _Queue, ended: AttemptEnded, now_ns: int, fraction: float) -> Wait:
-        queue.state, queue.attempt = _State.BACKING_OFF, ended.attempt + 1
+    def _back_off(self, queue: Queue, ended: AttemptEnded, now_ns: int, fraction: float) -> Wait:
+        queue.state, queue.attempt = State.BACKING_OFF, ended.attempt + 1
+        queue.lane.backing_off[queue] = None
         seconds = wait_seconds(
-            self._policy,
+            queue.lane.policy,
             ended.attempt,
             now_s=now_ns / NS_PER_SECOND,
             status=ended.status,
             retry_after=ended.retry_after,
             fraction=fraction,
         )
-        return Wait(ended.delivery_id, queue.attempt, seconds)
-
-    def _done(
-        self,
-        delivery: Delivery,
-        outcome: Outcome,
-        now_ns: int,
-        *,
-        reason: str = "",
-        send_error: str = "",
-        started_at_ns: int | None = None,
-    ) -> Done:
-        self._ended[outcome] += 1
-        return Done(delivery, outcome, reason, send_error, started_at_ns, now_ns)
-
-
-def _failure_text(url: str, ended: AttemptEnded, verdict: Verdict) -> str:
-    """A retried status alone leaves no reason, as in the original; one that ends it is named."""
-    reason = ended.error
-    if ended.status is not None:
-        reason = unexpected_status(ended.status) if verdict is Verdict.GIVE_UP else ""
-    return send_error(url, ended.attempt, reason, sent=ended.sent)
+        return Wait(ended.delivery_id, queue.attempt, seconds, ended.status, ended.error)

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Final
 
 from ..config import DeliveryPolicy
+from ..messages.outputs import AttemptEnded
 from .url import hide_password
 
 DOUBLINGS_MAX: Final = 60  # keeps 2**n a float however many attempts a policy allows
@@ -111,3 +112,14 @@ def send_error(url: str, attempts: int, last_error: str = "", *, sent: bool = Tr
 def unexpected_status(status: int) -> str:
     """The error of an answer that ends a delivery at once; go-retryablehttp has no such error."""
     return f"unexpected HTTP status {status}"
+
+
+def failure_text(url: str, ended: AttemptEnded, verdict: Verdict) -> str:
+    """Why a delivery failed, after its last attempt.
+
+    A retried status alone leaves no reason, as in the original; one that ends it is named.
+    """
+    reason = ended.error
+    if ended.status is not None:
+        reason = unexpected_status(ended.status) if verdict is Verdict.GIVE_UP else ""
+    return send_error(url, ended.attempt, reason, sent=ended.sent)

@@ -57,14 +57,14 @@ def build_webhook_info(
     return info
 
 
-def describe(done: Done) -> WebhookInfo:
-    """The record of a delivery that an outbox has ended."""
-    delivery, started_at_ns = done.delivery, done.started_at_ns
+def describe(done: Done, url: str) -> WebhookInfo:
+    """The record of a delivery to `url` that an outbox has ended."""
+    delivery, started_at_ns = done.delivery, done.delivery.started_at_ns
     left_queue_at_ns = done.ended_at_ns if started_at_ns is None else started_at_ns
     was_queued = done.reason != QUEUE_FULL
     return build_webhook_info(
         delivery.event,
-        delivery.target.url,
+        url,
         queued_at_ns=delivery.queued_at_ns if was_queued else None,
         queue_duration_ns=left_queue_at_ns - delivery.queued_at_ns if was_queued else 0,
         sent_at_ns=started_at_ns,

@@ -68,6 +68,14 @@ class RetryDue:
 
 
 @message
+class LaneDue:
+    """Time to look again at an endpoint that was held back."""
+
+    endpoint_id: str
+    number: int  # a stale wake-up is told from the next by it
+
+
+@message
 class SweepDue:
     """Time to forget the queues that were idle for long."""
 
@@ -75,4 +83,4 @@ class SweepDue:
 
 
 RecorderCommand: TypeAlias = RecordStats | RecordEvent | RecordNodeRooms
-NotifierInput: TypeAlias = AttemptEnded | RetryDue | SweepDue
+NotifierInput: TypeAlias = AttemptEnded | RetryDue | LaneDue | SweepDue

@@ -1,0 +1,101 @@
+"""Lane: all queues of one endpoint, and what holds them back together."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
+
+from ..config import DeliveryPolicy
+from .cold_keys import ColdKeys
+from .delivery import Delivery
+from .gate import Gate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much of what is in the store is in memory as well.
+
+    Args:
+        window: Deliveries of one queue, the head apart.
+        queues: Queues of one endpoint.
+        page: Keys that are asked for at a time.
+    """
+
+    window: int = 64
+    queues: int = 10_000
+    page: int = 1_000
+
+
+class State(Enum):
+    """What a queue waits for."""
+
+    IDLE = "idle"
+    IN_FLIGHT = "in flight"
+    BACKING_OFF = "backing off"
+    BLOCKED = "blocked"
+
+
+@dataclass(slots=True, eq=False)
+class Queue:
+    """The deliveries of one key to one endpoint, in order: head, waiting, unkept, tail."""
+
+    key: str
+    lane: Lane
+    state: State = State.IDLE
+    head: Delivery | None = None
+    attempt: int = 0  # of the head: in flight, or due next
+    waiting: deque[Delivery] = field(default_factory=deque)
+    unkept: int = 0  # being written
+    tail: int = 0  # in the store only
+    tail_since: int = 0  # of these, added since `is_loading`
+    is_loading: bool = False
+    newest: int = 0  # the highest sequence that has been in memory
+    used_at_ns: int = 0
+
+    @property
+    def length(self) -> int:
+        """How many wait, the head apart."""
+        return len(self.waiting) + self.unkept + self.tail
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing would be lost if it were forgotten."""
+        return self.state is State.IDLE and not self.length and not self.is_loading
+
+    def add_to_tail(self) -> None:
+        """One more in the store."""
+        self.tail += 1
+        if self.is_loading:
+            self.tail_since += 1
+
+    def trim(self, window: int) -> None:
+        """Back to the oldest ones; the others are loaded again later."""
+        while len(self.waiting) > window:
+            self.waiting.pop()
+            self.tail += 1
+        if self.waiting:
+            self.newest = self.waiting[-1].sequence
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """One endpoint's."""
+
+    endpoint_id: str
+    url: str
+    policy: DeliveryPolicy
+    gate: Gate
+    cold: ColdKeys
+    is_enabled: bool = True
+    queues: dict[str, Queue] = field(default_factory=dict)
+    blocked: deque[Queue] = field(default_factory=deque)  # their heads could not pass the gate
+    backing_off: dict[Queue, None] = field(default_factory=dict)
+    wake_number: int = 0
+    wake_at_ns: int | None = None
+
+    def queue_of(self, key: str) -> Queue:
+        """The key's queue, made if need be."""
+        if key not in self.queues:
+            self.queues[key] = Queue(key, self)
+        return self.queues[key]

@@ -1,0 +1,146 @@
+"""Turns: who is next in a queue, and which queue of a lane may send."""
+
+from __future__ import annotations
+
+from ..config import DeliveryPolicy
+from ..messages.outputs import AttemptEnded
+from .delivery import TOO_OLD, Decision, Delivery, Done, Load, Outcome, Send, Wait, WakeLane
+from .gate import Breaker
+from .lane import Lane, Limits, Queue, State
+from .times import NS_PER_SECOND, to_ns
+
+GIVEN_UP_UNTRIED = "the endpoint did not answer, and the event is too old to be tried any more"
+
+
+class Turns:
+    """The part of an outbox that moves queues on."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.by_head: dict[int, Queue] = {}
+        self.ended: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
+
+    def next(self, queue: Queue, now_ns: int) -> list[Decision]:
+        """If there is no head: find the next. The window is filled up on the way."""
+        decisions: list[Decision] = []
+        lane = queue.lane
+        while queue.head is None and queue.waiting:
+            head = queue.waiting.popleft()
+            queue.head, queue.attempt = head, head.attempts + 1
+            self.by_head[head.id] = queue
+            if _is_older(head, lane.policy.max_age_seconds, now_ns):
+                decisions.append(self.done(queue, Outcome.DROP, now_ns, reason=TOO_OLD))
+            elif lane.gate.breaker is not Breaker.CLOSED and self.is_hopeless(
+                head, lane.policy, now_ns
+            ):
+                decisions.append(self._given_up(queue, now_ns))
+            elif head.next_at_ns > now_ns:
+                queue.state = State.BACKING_OFF
+                lane.backing_off[queue] = None
+                seconds = (head.next_at_ns - now_ns) / NS_PER_SECOND
+                decisions.append(Wait(head.id, queue.attempt, seconds))
+            else:
+                decisions += self.try_send(queue, now_ns)
+        if self._needs_loading(queue):
+            queue.is_loading, queue.tail_since = True, 0
+            decisions.append(Load(lane.endpoint_id, queue.key, queue.newest, self._limits.window))
+        return decisions
+
+    def try_send(self, queue: Queue, now_ns: int) -> list[Decision]:
+        """The head is due: send it, or let it wait for the lane."""
+        lane = queue.lane
+        lane.backing_off.pop(queue, None)
+        if lane.is_enabled and not lane.blocked and lane.gate.try_pass(now_ns):
+            return [self._send(queue, now_ns)]
+        queue.state = State.BLOCKED
+        lane.blocked.append(queue)
+        return self._wake(lane, now_ns)
+
+    def release(self, lane: Lane, now_ns: int) -> list[Decision]:
+        """Send as many of the blocked heads as may pass now, the longest-waiting first."""
+        decisions: list[Decision] = []
+        while lane.blocked and lane.is_enabled and lane.gate.try_pass(now_ns):
+            decisions.append(self._send(lane.blocked.popleft(), now_ns))
+        if lane.blocked and lane.gate.breaker is Breaker.OPEN:
+            decisions += self._give_up_hopeless(lane, now_ns)
+        return decisions + self._wake(lane, now_ns)
+
+    def bring_forward(self, lane: Lane) -> None:
+        """The endpoint is up again: whoever waits to try again need not wait any longer."""
+        for queue in lane.backing_off:
+            queue.state = State.BLOCKED
+            lane.blocked.append(queue)
+        lane.backing_off.clear()
+
+    def done(
+        self,
+        queue: Queue,
+        outcome: Outcome,
+        now_ns: int,
+        *,
+        reason: str = "",
+        error: str = "",
+        last: AttemptEnded | None = None,
+    ) -> Done:
+        """The head has ended, and there is none for now."""
+        head, queue.head = queue.head, None
+        if head is None:
+            raise ValueError("a queue without a head has nothing to end")
+        del self.by_head[head.id]
+        attempts = queue.attempt - 1 if last is None else last.attempt
+        status = None if last is None else last.status
+        queue.state, queue.attempt = State.IDLE, 0
+        self.ended[outcome] += 1
+        return Done(head, outcome, reason, error, attempts, status, now_ns)
+
+    def is_hopeless(self, head: Delivery, policy: DeliveryPolicy, now_ns: int) -> bool:
+        """It has been tried for long enough."""
+        return _is_older(head, policy.give_up_after_seconds, now_ns)
+
+    def _send(self, queue: Queue, now_ns: int) -> Send:
+        head = queue.head
+        if head is None:
+            raise ValueError("a queue without a head has nothing to send")
+        queue.state = State.IN_FLIGHT
+        if head.started_at_ns is None:
+            head.started_at_ns = now_ns
+        return Send(head, queue.attempt)
+
+    def _give_up_hopeless(self, lane: Lane, now_ns: int) -> list[Decision]:
+        decisions: list[Decision] = []
+        for queue in list(lane.blocked):
+            if queue.head is not None and self.is_hopeless(queue.head, lane.policy, now_ns):
+                lane.blocked.remove(queue)
+                decisions.append(self._given_up(queue, now_ns))
+                decisions += self.next(queue, now_ns)
+        return decisions
+
+    def _given_up(self, queue: Queue, now_ns: int) -> Done:
+        return self.done(queue, Outcome.FAILURE, now_ns, error=GIVEN_UP_UNTRIED)
+
+    def _wake(self, lane: Lane, now_ns: int) -> list[Decision]:
+        """Have the lane looked at when its gate may open again by the passing of time."""
+        if not lane.blocked or not lane.is_enabled:
+            return []
+        seconds = lane.gate.seconds_until_due(now_ns)
+        if seconds is None:
+            return []
+        at_ns = now_ns + to_ns(seconds)
+        if lane.wake_at_ns is not None and lane.wake_at_ns <= at_ns:
+            return []
+        lane.wake_number += 1
+        lane.wake_at_ns = at_ns
+        return [WakeLane(lane.endpoint_id, lane.wake_number, seconds)]
+
+    def _needs_loading(self, queue: Queue) -> bool:
+        """A quarter of the window is left, and what follows is in the store."""
+        return (
+            queue.tail > 0
+            and not queue.is_loading
+            and not queue.unkept
+            and len(queue.waiting) <= self._limits.window // 4
+        )
+
+
+def _is_older(delivery: Delivery, seconds: float | None, now_ns: int) -> bool:
+    return seconds is not None and now_ns - delivery.queued_at_ns > to_ns(seconds)
