@@ -43,6 +43,59 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "CREATE INDEX dead_letters_to_replay ON dead_letters (id) WHERE state = 'replay'",
     ),
+    (
+        """
+        CREATE TABLE endpoints (
+            id TEXT PRIMARY KEY,
+            origin TEXT NOT NULL CHECK (origin IN ('config', 'added', 'extra')),
+            url TEXT NOT NULL,
+            settings TEXT NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('active', 'disabled')),
+            reason TEXT NOT NULL DEFAULT '',
+            created_at_ns INTEGER NOT NULL,
+            updated_at_ns INTEGER NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE sequences (
+            endpoint TEXT NOT NULL,
+            key TEXT NOT NULL,
+            last INTEGER NOT NULL,
+            used_at_ns INTEGER NOT NULL,
+            PRIMARY KEY (endpoint, key)
+        ) WITHOUT ROWID
+        """,
+        # the body comes last: who lists deliveries reads none
+        """
+        CREATE TABLE deliveries (
+            id INTEGER PRIMARY KEY,
+            endpoint TEXT NOT NULL,
+            key TEXT NOT NULL,
+            sequence INTEGER NOT NULL,
+            event_id TEXT NOT NULL,
+            event TEXT NOT NULL,
+            room TEXT NOT NULL,
+            queued_at_ns INTEGER NOT NULL,
+            state TEXT NOT NULL DEFAULT 'pending'
+                CHECK (state IN ('pending', 'replay', 'delivered', 'dead')),
+            attempts INTEGER NOT NULL DEFAULT 0,
+            next_at_ns INTEGER NOT NULL DEFAULT 0,
+            started_at_ns INTEGER NOT NULL DEFAULT 0,
+            ended_at_ns INTEGER NOT NULL DEFAULT 0,
+            status INTEGER,
+            error TEXT NOT NULL DEFAULT '',
+            body BLOB NOT NULL
+        )
+        """,
+        "CREATE UNIQUE INDEX deliveries_in_order ON deliveries (endpoint, key, sequence)",
+        """
+        CREATE INDEX deliveries_pending ON deliveries (endpoint, key, sequence)
+            WHERE state IN ('pending', 'replay')
+        """,
+        "CREATE INDEX deliveries_to_replay ON deliveries (endpoint, key, sequence) "
+        "WHERE state = 'replay'",
+        "CREATE INDEX deliveries_delivered ON deliveries (ended_at_ns) WHERE state = 'delivered'",
+    ),
 )
 
 

@@ -10,6 +10,7 @@ from livekit.protocol.webhook import WebhookEvent
 
 QUEUE_FULL: Final = "queue is full"
 TOO_OLD: Final = "age"
+NOT_KEPT: Final = "not kept"
 
 
 class Outcome(StrEnum):

@@ -99,3 +99,13 @@ class Lane:
         if key not in self.queues:
             self.queues[key] = Queue(key, self)
         return self.queues[key]
+
+    def forget_idle(self, since_ns: int) -> None:
+        """Have no queue any more for keys that are empty and had no event since then (Unix ns).
+
+        Not while a page of keys is on its way.
+        """
+        if not self.cold.is_loading:
+            for queue in list(self.queues.values()):
+                if queue.is_empty and queue.used_at_ns < since_ns:
+                    del self.queues[queue.key]

@@ -148,6 +148,10 @@ class Outbox:
         """
         return tuple(self._shelf.kept(rows, now_ns))
 
+    def not_kept(self, ids: Iterable[int], now_ns: int) -> tuple[Decision, ...]:
+        """These deliveries are not in the store, and never will be."""
+        return tuple(self._shelf.not_kept(ids, now_ns))
+
     def loaded(
         self, endpoint_id: str, key: str, rows: Sequence[Delivery], now_ns: int
     ) -> tuple[Decision, ...]:
@@ -242,9 +246,7 @@ class Outbox:
         decisions: list[Decision] = []
         for lane in self.lanes.values():
             oldest_ns = now_ns - to_ns(lane.policy.idle_seconds)
-            for queue in list(lane.queues.values()):
-                if queue.is_empty and queue.used_at_ns < oldest_ns:
-                    del lane.queues[queue.key]
+            lane.forget_idle(oldest_ns)
             decisions += self._shelf.warm(lane)
         return tuple(decisions)
 

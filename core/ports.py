@@ -9,6 +9,7 @@ from typing import Protocol
 from livekit.protocol.analytics import AnalyticsEvent, AnalyticsNodeRooms, AnalyticsStat
 
 from ..messages.control import DeadLetter, Input
+from ..messages.deliveries import EndedDelivery, KeptDelivery
 from .attempt import Attempt
 from .metrics import Metrics
 
@@ -74,6 +75,56 @@ class Poster(Protocol):
         """
 
 
+class OutboxStore(Protocol):
+    """Keeps the webhooks that are on their way, beyond the process's life.
+
+    Every method returns at once, on any thread, and takes effect in the order of the calls: what
+    `load` sees includes every keep, end and postpone before it. Answers enter the door for the
+    actor at `reply_to`, and none is lost; while the disk refuses, they wait.
+    """
+
+    @property
+    def next_id(self) -> int:
+        """The smallest id beyond all that were ever kept."""
+
+    @property
+    def pending(self) -> int:
+        """How many deliveries were pending when the store was opened."""
+
+    def keep(self, rows: Sequence[KeptDelivery], reply_to: object) -> None:
+        """Write new deliveries, each with the next sequence of its (endpoint, key).
+
+        Answered with `Kept` once they are on the disk (one answer may be for several calls), or
+        with `NotKept`: there was no room, or the store is closed.
+        """
+
+    def end(self, ended: EndedDelivery) -> None:
+        """Write that a delivery is over."""
+
+    def postpone(
+        self,
+        delivery_id: int,
+        attempts: int,
+        next_at_ns: int,
+        status: int | None,
+        error: str,
+        started_at_ns: int = 0,
+    ) -> None:
+        """Write that an attempt failed and the next one is due then (Unix ns)."""
+
+    def load(self, endpoint: str, key: str, after: int, limit: int, reply_to: object) -> None:
+        """Ask for the pending deliveries of a queue beyond that sequence: `Loaded`."""
+
+    def load_keys(self, after: tuple[str, str], limit: int, reply_to: object) -> None:
+        """Ask for the queues with pending deliveries beyond that (endpoint, key): `KeysLoaded`."""
+
+    def watch(self, reply_to: object) -> None:
+        """From now on, `Requeued` enters for what somebody outside asks to be sent again.
+
+        A delivery may come in it that is held already, or in an earlier answer.
+        """
+
+
 class Reporter(Protocol):
     """Tells people what went wrong."""
 
@@ -106,3 +157,4 @@ class Ports:
     reporter: Reporter
     dead_letters: DeadLetterBox
     host: Host
+    outbox: OutboxStore | None = None  # None: webhooks are kept in memory

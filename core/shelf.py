@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from .delivery import Decision, Delivery, Keep, LoadKeys, Queued
+from .delivery import NOT_KEPT, Decision, Delivery, Done, Keep, LoadKeys, Outcome, Queued
 from .lane import Lane, Limits, Queue, State
 from .turns import Turns
 
@@ -52,6 +52,18 @@ class Shelf:
             decisions += self._turns.next(queue, now_ns)
         return decisions
 
+    def not_kept(self, ids: Iterable[int], now_ns: int) -> list[Decision]:
+        """See `Outbox.not_kept`. Tails and cold keys are counted anew when they are loaded."""
+        decisions: list[Decision] = []
+        for delivery_id in ids:
+            if (found := self._unkept.pop(delivery_id, None)) is not None:
+                queue, delivery = found
+                queue.unkept -= 1
+                self._turns.ended[Outcome.DROP] += 1
+                decisions.append(Done(delivery, Outcome.DROP, NOT_KEPT, "", 0, None, now_ns))
+                decisions += self._turns.next(queue, now_ns)
+        return decisions
+
     def loaded(self, queue: Queue, rows: Sequence[Delivery], now_ns: int) -> list[Decision]:
         """See `Outbox.loaded`."""
         queue.is_loading = False
@@ -73,6 +85,8 @@ class Shelf:
             queue = lane.queue_of(key)
             queue.tail, queue.used_at_ns = count, now_ns
             decisions += self._turns.next(queue, now_ns)
+        if lane.cold.count:  # those that became empty while the page was on its way
+            lane.forget_idle(now_ns + 1)
         return decisions + self.warm(lane)
 
     def requeued(self, lane: Lane, delivery: Delivery, now_ns: int) -> list[Decision]:
@@ -101,8 +115,8 @@ class Shelf:
         lane = queue.lane
         if not lane.cold.count:
             return []
-        if queue.is_empty and lane.queues.get(queue.key) is queue:
-            del lane.queues[queue.key]
+        if not lane.cold.is_loading and queue.is_empty:
+            lane.queues.pop(queue.key, None)
         return self.warm(lane)
 
     def warm(self, lane: Lane) -> list[Decision]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
+from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Any, Final, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -19,7 +20,7 @@ from google.protobuf.message import DecodeError as ProtobufDecodeError
 from google.protobuf.message import Message
 
 from ..errors import DecodeError, UnknownMessageError
-from . import calls, control, outputs, stats
+from . import calls, control, deliveries, outputs, stats
 
 VERSION: Final = 1
 MAX_BYTES: Final = 16 * 1024 * 1024  # far above the largest event; bounds what is parsed at all
@@ -104,6 +105,8 @@ def _coder_of(hint: Any) -> _Coder:  # type hints have no common type
         return _sequence_coder(_coder_of(get_args(hint)[0]))
     if hint in (str, int, bool, bytes):
         return _Coder(_same, lambda wire: _checked(wire, hint))
+    if issubclass(hint, StrEnum):
+        return _Coder(str, lambda wire: hint(_checked(wire, str)))
     if issubclass(hint, Message):
         return _Coder(
             lambda value: value.SerializeToString(),
@@ -165,8 +168,16 @@ _MESSAGES: Final = (
     *(stats.WorkerSpec, stats.TrackStat, stats.Close, stats.Flush, stats.Retire),
     *(stats.SampleSkipped, stats.WorkerClosed, stats.FlushTick, stats.TickTaken, stats.FlushSlice),
     *(outputs.RecordStats, outputs.RecordEvent, outputs.RecordNodeRooms, outputs.Notify),
-    *(outputs.AttemptEnded, outputs.RetryDue, outputs.SweepDue),
-    *(control.Stamped, control.AskWorkers, control.WorkerStatus, control.Workers),
+    *(outputs.AttemptEnded, outputs.RetryDue, outputs.LaneDue, outputs.SweepDue),
+    *(deliveries.KeptDelivery, deliveries.StoredDelivery, deliveries.EndedDelivery),
+    *(deliveries.Kept, deliveries.NotKept, deliveries.Loaded, deliveries.KeysLoaded),
+    *(
+        deliveries.Requeued,
+        control.Stamped,
+        control.AskWorkers,
+        control.WorkerStatus,
+        control.Workers,
+    ),
     *(control.ChildFailed, control.Restart, control.RestartDue, control.Drain, control.DeadLetter),
 )
 _TAGS: Final[dict[str, type]] = {kind.__name__: kind for kind in _MESSAGES}

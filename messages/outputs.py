@@ -9,6 +9,7 @@ from livekit.protocol.models import WebhookConfig
 from livekit.protocol.webhook import WebhookEvent
 
 from ._message import message
+from .deliveries import StoreAnswer
 
 
 @message
@@ -83,4 +84,4 @@ class SweepDue:
 
 
 RecorderCommand: TypeAlias = RecordStats | RecordEvent | RecordNodeRooms
-NotifierInput: TypeAlias = AttemptEnded | RetryDue | LaneDue | SweepDue
+NotifierInput: TypeAlias = AttemptEnded | RetryDue | LaneDue | SweepDue | StoreAnswer

@@ -12,7 +12,8 @@ from ..config import CAPACITY
 from ..core.ports import Clock
 from ..messages.calls import TrackStats
 from ..messages.control import Input, RestartDue, Stamped
-from ..messages.outputs import AttemptEnded, RetryDue, SweepDue
+from ..messages.deliveries import Kept, KeysLoaded, Loaded, NotKept, Requeued
+from ..messages.outputs import AttemptEnded, LaneDue, RetryDue, SweepDue
 from ..messages.stats import FlushTick
 from .waker import Waker
 
@@ -22,8 +23,12 @@ OnDrop: TypeAlias = Callable[[str, Input], None]
 # in the benchmark) then takes a third of the time, and none of both waits for the other's end.
 INPUTS_PER_TURN: Final = 256
 
-# The system's own: there is at most one for each timer or attempt, and losing it would lose work.
-NEVER_REFUSED = (AttemptEnded, RetryDue, SweepDue, FlushTick, RestartDue)
+# The system's own: there is at most one for each timer, attempt or question to the store, and
+# losing it would lose work.
+NEVER_REFUSED = (
+    *(AttemptEnded, RetryDue, LaneDue, SweepDue, FlushTick, RestartDue),
+    *(Kept, NotKept, Loaded, KeysLoaded, Requeued),
+)
 
 
 @dataclass(frozen=True, slots=True)

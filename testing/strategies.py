@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
+from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -156,7 +157,9 @@ def _records(kind: type[T]) -> st.SearchStrategy[T]:
 def _field(owner: type, name: str, hint: object) -> st.SearchStrategy[Any]:
     if owner is TrackStats and name == "stat":
         return protobufs(AnalyticsStat).map(AnalyticsStat.SerializeToString)
-    if name in ("layer", "max_quality", "reason", "stream_type"):  # enums and the like, by number
+    if (
+        name in ("layer", "max_quality", "reason", "stream_type") and hint is not str
+    ):  # enums and the like, by number
         return INT32
     return _typed(hint)
 
@@ -169,6 +172,8 @@ def _typed(hint: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(get_args(hint)).flatmap(_typed)
     if get_origin(hint) is tuple:
         return st.lists(_typed(get_args(hint)[0]), max_size=MAX_ITEMS).map(tuple)
+    if issubclass(hint, StrEnum):
+        return st.sampled_from(hint)
     if issubclass(hint, Message):
         return protobufs(hint)
     return stats_keys() if hint is StatsKey else _records(hint)

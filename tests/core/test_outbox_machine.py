@@ -15,7 +15,6 @@ from greenroom.config import LIVEKIT_POLICY
 from greenroom.core.delivery import Decision, Done, Send, Wait
 from greenroom.core.outbox import Outbox
 from greenroom.core.times import to_ns
-from greenroom.core.webhook import Target
 from greenroom.messages.outputs import AttemptEnded, RetryDue
 
 KEYS: Final = [("u1", "a"), ("u1", "b"), ("u2", "a")]
@@ -29,7 +28,9 @@ class OutboxMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.outbox = Outbox(POLICY)
+        self.outbox = Outbox()
+        for endpoint_id in ("u1", "u2"):
+            self.outbox.set_lane(endpoint_id, "http://h", POLICY, 0)
         self.now = 0.0
         self.queues: dict[tuple[str, str], deque[int]] = {key: deque() for key in KEYS}
         self.in_flight: dict[int, int] = {}  # delivery -> attempt
@@ -63,6 +64,9 @@ class OutboxMachine(RuleBasedStateMachine):
         )
         return self.outbox.attempt_ended(ended, self.now_ns(), fraction=0.5)
 
+    def retry(self, delivery_id: int, attempt: int) -> tuple[Decision, ...]:
+        return self.outbox.retry_due(RetryDue(delivery_id, attempt), self.now_ns())
+
     def key_of(self, delivery_id: int) -> tuple[str, str]:
         return next(key for key, queue in self.queues.items() if delivery_id in queue)
 
@@ -73,8 +77,7 @@ class OutboxMachine(RuleBasedStateMachine):
         is_full = len(self.queues[key]) > POLICY.max_depth
         if not is_full:
             self.queues[key].append(self.offered)
-        target = Target(key[0], "key", "secret")
-        decisions = self.outbox.offer(target, key[1], WebhookEvent(), b"", self.now_ns())
+        decisions = self.outbox.offer(*key, WebhookEvent(), b"", self.now_ns())
         assert isinstance(decisions[0], Done) is is_full
         self.follow(decisions)
 
@@ -93,7 +96,7 @@ class OutboxMachine(RuleBasedStateMachine):
     def wait_ends(self, data: st.DataObject) -> None:
         delivery_id = data.draw(st.sampled_from(sorted(self.backing_off)))
         attempt = self.backing_off.pop(delivery_id)
-        self.follow(self.outbox.retry_due(RetryDue(delivery_id, attempt)))
+        self.follow(self.retry(delivery_id, attempt))
         assert self.in_flight[delivery_id] == attempt
 
     @rule(delivery_id=st.integers(0, 9), attempt=st.integers(0, 3))
@@ -103,13 +106,12 @@ class OutboxMachine(RuleBasedStateMachine):
             assert self.end(delivery_id, attempt, 200) == ()
         if self.backing_off.get(delivery_id) != attempt:
             self.stale += 1
-            assert self.outbox.retry_due(RetryDue(delivery_id, attempt)) == ()
+            assert self.retry(delivery_id, attempt) == ()
 
     @rule(wait=st.sampled_from([1.0, 11.0]))
     def sweep(self, wait: float) -> None:
         self.now += wait
-        for url, event_key in self.outbox.sweep(self.now_ns()):
-            assert not self.queues[url, event_key]
+        assert self.outbox.sweep(self.now_ns()) == ()
 
     @invariant()
     def nothing_is_lost_or_doubled_and_each_key_has_one_head(self) -> None:

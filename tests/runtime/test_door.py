@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from greenroom.core.ports import Door as DoorPort
 from greenroom.messages.calls import FlushStats, Report, TrackStats
 from greenroom.messages.control import Input, Stamped
+from greenroom.messages.deliveries import Kept, KeysLoaded, Loaded, NotKept, Numbered, Requeued
 from greenroom.messages.ids import RoomID, RoomName, StatsKey
 from greenroom.messages.outputs import AttemptEnded, RetryDue, SweepDue
 from greenroom.messages.stats import FlushTick
@@ -24,6 +25,11 @@ SYSTEM_INPUTS: list[Input] = [
     RetryDue(1, 2),
     SweepDue(),
     FlushTick(1),
+    Kept((Numbered(1, 1),)),
+    NotKept((1,), "outbox_full"),
+    Loaded("primary", "lobby", ()),
+    KeysLoaded(()),
+    Requeued(()),
 ]
 
 
