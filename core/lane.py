@@ -100,12 +100,17 @@ class Lane:
             self.queues[key] = Queue(key, self)
         return self.queues[key]
 
-    def forget_idle(self, since_ns: int) -> None:
-        """Have no queue any more for keys that are empty and had no event since then (Unix ns).
+    def forget(self, queue: Queue) -> None:
+        """Have no queue any more for its key."""
+        if self.queues.get(queue.key) is queue:
+            del self.queues[queue.key]
+
+    def forget_idle(self, since_ns: int | None = None) -> None:
+        """Forget the queues that are empty and had no event since then (Unix ns; None: ever).
 
         Not while a page of keys is on its way.
         """
         if not self.cold.is_loading:
             for queue in list(self.queues.values()):
-                if queue.is_empty and queue.used_at_ns < since_ns:
+                if queue.is_empty and (since_ns is None or queue.used_at_ns < since_ns):
                     del self.queues[queue.key]

@@ -146,7 +146,7 @@ class Outbox:
             rows: Id and sequence of each, in the order of the offers.
             now_ns: Unix ns.
         """
-        return tuple(self._shelf.kept(rows, now_ns))
+        return (*self._shelf.kept(rows, now_ns), *self._shelf.tidy())
 
     def not_kept(self, ids: Iterable[int], now_ns: int) -> tuple[Decision, ...]:
         """These deliveries are not in the store, and never will be."""
@@ -160,7 +160,7 @@ class Outbox:
         if queue is None or not queue.is_loading:
             self._stale += 1
             return ()
-        return tuple(self._shelf.loaded(queue, rows, now_ns))
+        return (*self._shelf.loaded(queue, rows, now_ns), *self._shelf.tidy())
 
     def keys_loaded(
         self, endpoint_id: str, rows: Iterable[tuple[str, int]], limit: int, now_ns: int
@@ -225,7 +225,7 @@ class Outbox:
         if is_up_again:
             self._turns.bring_forward(lane)
         decisions += self._turns.release(lane, now_ns)
-        return (*decisions, *self._shelf.tidy(queue))
+        return (*decisions, *self._shelf.tidy())
 
     def retry_due(self, due: RetryDue, now_ns: int) -> tuple[Decision, ...]:
         """The wait before an attempt is over."""
@@ -239,7 +239,7 @@ class Outbox:
             self._stale += 1
             return ()
         lane.wake_at_ns = None
-        return tuple(self._turns.release(lane, now_ns))
+        return (*self._turns.release(lane, now_ns), *self._shelf.tidy())
 
     def sweep(self, now_ns: int) -> tuple[Decision, ...]:
         """Forget the queues that are empty and had no event for longer than `idle_seconds`."""

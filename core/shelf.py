@@ -25,9 +25,7 @@ class Shelf:
 
     def offer(self, lane: Lane, delivery: Delivery) -> list[Decision]:
         """Write it, whether it stays in memory or not."""
-        if delivery.key not in lane.queues and (
-            lane.cold.count or len(lane.queues) >= self._limits.queues
-        ):
+        if delivery.key not in lane.queues and not self._has_room(lane):
             lane.cold.add(delivery.key)
             return [Keep(delivery), *self.warm(lane)]
         queue = lane.queue_of(delivery.key)
@@ -74,7 +72,7 @@ class Shelf:
         for delivery in rows:
             queue.newest = delivery.sequence
             queue.waiting.append(delivery)
-        return [*self._turns.next(queue, now_ns), *self.tidy(queue)]
+        return self._turns.next(queue, now_ns)
 
     def keys_loaded(
         self, lane: Lane, rows: Iterable[tuple[str, int]], limit: int, now_ns: int
@@ -86,12 +84,12 @@ class Shelf:
             queue.tail, queue.used_at_ns = count, now_ns
             decisions += self._turns.next(queue, now_ns)
         if lane.cold.count:  # those that became empty while the page was on its way
-            lane.forget_idle(now_ns + 1)
+            lane.forget_idle()
         return decisions + self.warm(lane)
 
     def requeued(self, lane: Lane, delivery: Delivery, now_ns: int) -> list[Decision]:
         """See `Outbox.requeued`."""
-        if delivery.key not in lane.queues and lane.cold.count:
+        if delivery.key not in lane.queues and not self._has_room(lane):
             lane.cold.add(delivery.key)
             return self.warm(lane)
         queue = lane.queue_of(delivery.key)
@@ -110,14 +108,24 @@ class Shelf:
                 queue.trim(self._limits.window)
         return self._turns.next(queue, now_ns)
 
-    def tidy(self, queue: Queue) -> list[Decision]:
-        """Make room for a cold key at once, not at the next sweep."""
-        lane = queue.lane
-        if not lane.cold.count:
-            return []
-        if not lane.cold.is_loading and queue.is_empty:
-            lane.queues.pop(queue.key, None)
-        return self.warm(lane)
+    def _has_room(self, lane: Lane) -> bool:
+        """Whether another key may be in memory; none may overtake those that are cold."""
+        if lane.cold.count:
+            return False
+        if len(lane.queues) >= self._limits.queues:
+            lane.forget_idle()
+        return len(lane.queues) < self._limits.queues
+
+    def tidy(self) -> list[Decision]:
+        """Make room for cold keys at once, not at the next sweep."""
+        emptied, self._turns.emptied = self._turns.emptied, []
+        decisions: list[Decision] = []
+        for queue in emptied:
+            lane = queue.lane
+            if lane.cold.count and not lane.cold.is_loading and queue.is_empty:
+                lane.forget(queue)
+                decisions += self.warm(lane)
+        return decisions
 
     def warm(self, lane: Lane) -> list[Decision]:
         """Ask for cold keys if there is room for them."""

@@ -18,6 +18,7 @@ class Turns:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self.by_head: dict[int, Queue] = {}
+        self.emptied: list[Queue] = []  # since somebody looked
         self.ended: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
 
     def next(self, queue: Queue, now_ns: int) -> list[Decision]:
@@ -41,7 +42,9 @@ class Turns:
                 decisions.append(Wait(head.id, queue.attempt, seconds))
             else:
                 decisions += self.try_send(queue, now_ns)
-        if self._needs_loading(queue):
+        if queue.is_empty:
+            self.emptied.append(queue)
+        elif self._needs_loading(queue):
             queue.is_loading, queue.tail_since = True, 0
             decisions.append(Load(lane.endpoint_id, queue.key, queue.newest, self._limits.window))
         return decisions
