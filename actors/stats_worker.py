@@ -84,7 +84,7 @@ class StatsWorker(GreenroomActor):
     def describe(self) -> tuple[str, int]:
         """Of which participant, in which life."""
         spec = self.state.spec
-        return f"{spec.key.room_id}/{spec.key.participant_id}", spec.incarnation
+        return spec.key.text, spec.incarnation
 
     def _hand_over(self, at_ns: int) -> bool:
         flushed = self.state.flush(at_ns, self.close_wait_ns)

@@ -30,6 +30,18 @@ class TrackStat:
 
 
 @message
+class SampleReplayed:
+    """A sample that its worker could not digest is to be given to it once more.
+
+    It enters the door for the supervisor, and is not counted again as a call.
+    """
+
+    key: WorkerKey
+    incarnation: Incarnation  # if this one is gone, the sample is for the current one
+    sample: TrackStat
+
+
+@message
 class Close:
     """The last guard was released at this time (Unix ns): the worker ends when idle for long."""
 

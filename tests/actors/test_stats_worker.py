@@ -172,7 +172,7 @@ def test_a_message_that_cannot_be_digested_leaves_the_samples_alone() -> None:
 
     assert target is worker.parent
     assert isinstance(failure, ChildFailed)
-    assert (failure.letter.key, failure.incarnation) == ("RM_1/PA_1", SPEC.incarnation)
+    assert (failure.letter.key, failure.letter.incarnation) == ("RM_1/PA_1", SPEC.incarnation)
     assert worker.tell(Restart()) == []
     assert packets_of(worker.tell(Flush(1, START_NS))) == [3]
 

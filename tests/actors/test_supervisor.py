@@ -300,8 +300,9 @@ def test_a_childs_failure_is_counted_under_its_name_and_reported() -> None:
         error="ValueError()",
         traceback="…",
         body=b"",
+        incarnation=1,
     )
-    failure = ChildFailed(poison, incarnation=1, stands_still=True)
+    failure = ChildFailed(poison, stands_still=True)
 
     assert supervisor.tell(failure, supervisor.address_of("worker")) == []
     assert supervisor.reporter.failures == [poison]
