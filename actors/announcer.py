@@ -168,4 +168,4 @@ class Announcer(GreenroomActor):
         node_id, shard = self.settings.node_id, self.settings.shard
         event.id = derive_id("EV_", node_id, shard, stamp.position, stamp.at_ns)
         event.created_at = stamp.at_ns // NS_PER_SECOND
-        self.send(self.notifier, Notify(event, extra, stamp.position, stamp.at_ns))
+        self.send(self.notifier, Notify(event, extra, stamp.at_ns))

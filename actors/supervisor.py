@@ -30,7 +30,6 @@ from ..messages.ids import (
     GuardID,
     Incarnation,
     ParticipantID,
-    ParticipantIdentity,
     RoomID,
     RoomName,
     WorkerKey,
@@ -274,8 +273,7 @@ class Supervisor(Announcer, SupervisingActor):
         return opened
 
     def _start_worker(self, entry: Entry[ActorAddress], call: ParticipantCall) -> None:
-        identity = ParticipantIdentity(call.participant.identity)
-        spec = WorkerSpec(entry.key, entry.incarnation, RoomName(intern(call.room.name)), identity)
+        spec = WorkerSpec(entry.key, entry.incarnation, RoomName(intern(call.room.name)))
         first_message = ConfigureWorker(spec, self.recorder, self._close_wait_ns)
         entry.address = self._start(self._children.worker, first_message)
         entry.flushed = self.rounds.number  # what came before its birth is not its concern

@@ -63,7 +63,7 @@ def test_a_sample_of_a_worker_that_is_gone_goes_to_its_successor(
 ) -> None:
     for call in (joined(), left(), joined(guard=2)):
         supervisor.enter(call)
-    supervisor.tell(WorkerClosed(ALICES_WORKER, Incarnation(1), AT_NS))
+    supervisor.tell(WorkerClosed(Incarnation(1), AT_NS))
 
     assert replay(supervisor, incarnation=1) == [Sent(worker(supervisor, 1), SAMPLE)]
 
@@ -128,6 +128,6 @@ def test_what_the_recorder_could_not_digest_goes_to_the_recorder(
 def test_what_the_notifier_could_not_digest_goes_to_the_notifier_with_its_id(
     supervisor: ActorHarness[Supervisor],
 ) -> None:
-    notify = Notify(WebhookEvent(id="EV_1"), (), 4, AT_NS)
+    notify = Notify(WebhookEvent(id="EV_1"), (), AT_NS)
 
     assert supervisor.enter(notify) == [Sent(supervisor.child(Notifier), notify)]
