@@ -4,7 +4,8 @@ GreenroomError
 ├─ ConfigError (also ValueError)        your settings are wrong; raised before anything starts
 ├─ MessageError
 │  ├─ DecodeError                       these bytes are not a greenroom message
-│  └─ UnknownMessageError               an actor was sent something it has no handler for
+│  ├─ UnknownMessageError               an actor was sent something it has no handler for
+│  └─ NotReplayableError                a dead letter that cannot be replayed; says what to do
 ├─ TransportError                       a webhook attempt got no HTTP answer
 ├─ UnsendableError                      a webhook cannot be signed as it was asked for
 ├─ RecordingError (also ValueError)     a recording or vector file is wrong; says file:line
@@ -50,6 +51,10 @@ class DecodeError(MessageError):
 
 class UnknownMessageError(MessageError):
     """No handler (or no codec tag) exists for this type of message."""
+
+
+class NotReplayableError(MessageError):
+    """A dead letter cannot be replayed, and the text says why and what to do instead."""
 
 
 class TransportError(GreenroomError):

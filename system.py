@@ -15,7 +15,6 @@ from thespian.actors import ActorSystem
 from .actors.guardian import ConfigureGuardian, Guardian
 from .actors.supervisor import ChildClasses, ConfigureSupervisor, Supervisor
 from .adapters.analytics import AnalyticsThread, NullAnalyticsService
-from .adapters.dead_letters import call_of
 from .adapters.exposition import MetricsServer
 from .adapters.http import HttpPoster
 from .adapters.reporter import LoggingReporter
@@ -29,15 +28,11 @@ from .config import (
     Settings,
     WebhookSettings,
 )
+from .core.dead_letters import input_of
 from .core.metrics import Metrics
 from .core.ports import AnalyticsService, Clock, Ports
 from .core.webhook_checks import check_webhook
-from .errors import (
-    LifecycleError,
-    SystemBrokenError,
-    SystemClosedError,
-    UnknownMessageError,
-)
+from .errors import LifecycleError, SystemBrokenError, SystemClosedError
 from .messages.calls import Call, FlushStats
 from .messages.control import AskWorkers, DeadLetter, Drain, Input, Workers
 from .runtime.base import InProcessBase
@@ -248,27 +243,32 @@ class Telemetry(TelemetryCalls):
         self._door.enter(self._supervisor, call)
 
     def replay_dead_letter(self, letter_id: int) -> bool:
-        """Let the call of this dead letter enter once more, as a new one.
+        """Let the message of this dead letter enter once more, as a new input.
+
+        A call is made again. What a StatsWorker, the recorder or the notifier could not digest
+        is given to it again: nothing is counted twice, a webhook keeps its id. A sample whose
+        participant is gone by now is dropped: `greenroom_dropped_total` has its reason,
+        "unknown_participant".
 
         Returns:
-            False: there is no such letter, it was replayed before, or it is no call.
+            False: there is no such letter, or it was replayed before.
 
         Raises:
+            NotReplayableError: It holds nothing to be handled again; the text says why.
             SystemClosedError: It was closed before.
             SystemBrokenError: The supervisor was given up.
         """
         self._check_open()
         kept = self.dead_letters.get(letter_id)
-        if kept is None or call_of(kept.letter) is None:
+        if kept is None:
             return False
+        input_of(kept.letter)  # one that is refused stays as it is
         letter = self.dead_letters.take(letter_id)
         return letter is not None and self._replay(letter_id, letter)
 
     def _replay(self, letter_id: int, letter: DeadLetter) -> bool:
-        call = call_of(letter)
-        if call is None:
-            raise UnknownMessageError(f"a {letter.message} is no call: it cannot be replayed")
-        return not self._closed and self._door.enter(self._supervisor, call)
+        body = input_of(letter)
+        return not self._closed and self._door.enter(self._supervisor, body)
 
     def shard_given_up(self, reason: str) -> None:
         """The supervisor failed too often: whoever waits is told so, what comes is dropped."""

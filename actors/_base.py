@@ -193,8 +193,9 @@ class GreenroomActor(Actor):
             error=repr(error),
             traceback="".join(traceback.format_exception(error)),
             body=_wire_form(body),
+            incarnation=incarnation,
         )
-        self.send(self.parent, ChildFailed(letter, incarnation, stands_still))
+        self.send(self.parent, ChildFailed(letter, stands_still))
 
     @told(WakeupMessage)
     def on_wakeup(self, wakeup: WakeupMessage, sender: ActorAddress) -> None:
