@@ -119,7 +119,7 @@ def literal_address(host: str) -> str | None:
         try:
             return str(IPv6Address(plain.partition("%")[0]))
         except AddressValueError:
-            return None
+            return plain  # no name has a colon; whatever it is, it is not public
     number = _inet_aton(plain)
     return None if number is None else str(IPv4Address(number))
 

@@ -168,11 +168,16 @@ def test_an_address_is_read_as_c_reads_it(host: str, address: str) -> None:
         "4294967296",
         "1..2",
         "-1",
-        "a:b",
     ],
 )
 def test_anything_else_is_a_name(host: str) -> None:
     assert literal_address(host) is None
+
+
+def test_what_has_a_colon_and_is_no_address_is_not_public() -> None:
+    read = literal_address("1:2")
+    assert read is not None
+    assert refused_class(read) == "reserved"
 
 
 @given(st.ip_addresses(v=4), st.integers(1, 4), st.sampled_from(["{}", "{:#x}", "0{:o}"]))
