@@ -2,13 +2,15 @@
 
 It extends two private places of aiohttp's connector, `_create_connection` and `_factory`: tracing,
 the public way to learn of a reused connection, costs a fifth of a whole request, and there is no
-public way to count interim answers. tests/adapters/test_hostile_receivers.py would notice a change.
+public way to count interim answers. The tests of
+tests/adapters would notice a change.
 """
 
 from __future__ import annotations
 
 from contextvars import ContextVar
 from functools import partial
+from ssl import SSLContext
 from typing import Final
 
 import aiohttp
@@ -21,7 +23,9 @@ from aiohttp.tracing import Trace
 KEEP_ALIVE_SECONDS: Final = 90.0  # Go's DefaultTransport.IdleConnTimeout
 INTERIM_MAX: Final = 5  # 1xx answers before the final one; Go's
 
-_INTERIM: Final = frozenset(range(100, 200)) - {101}  # 101 is final: an offer that nobody asked for
+_INTERIM: Final = frozenset(range(100, 200)) - {
+    101
+}  # 101 is final: an offer that nobody asked for
 
 
 class TooManyInterimError(aiohttp.ClientError):
@@ -45,10 +49,16 @@ class Connector(aiohttp.TCPConnector):
 
     Args:
         resolver: Looks names up; whoever made it closes it.
+        tls: Whom to trust; None: the system's authorities.
     """
 
-    def __init__(self, resolver: AbstractResolver) -> None:
-        super().__init__(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, resolver=resolver)
+    def __init__(self, resolver: AbstractResolver, tls: SSLContext | None = None) -> None:
+        super().__init__(
+            limit=0,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            resolver=resolver,
+            ssl=True if tls is None else tls,
+        )
         self._factory = partial(_Handler, loop=self._loop)
 
     @property

@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
+from io import BytesIO
+from ssl import SSLContext
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
@@ -29,6 +32,7 @@ from .guarded_resolver import GuardedResolver
 from .proxies import Proxies, Proxy
 from .transport_errors import refusal, transport_error
 
+LARGE_BODY: Final = 1024 * 1024  # bytes that aiohttp wants as a file, to send it in parts
 DRAIN_BYTES: Final = 64 * 1024
 DRAIN_SECONDS: Final = 0.25
 ROUTES_MAX: Final = 1024  # URLs whose parsing is remembered
@@ -56,6 +60,7 @@ class Exchange:
         user_agent: The header's value.
         resolver: Looks names up; None: the system's.
         refused: The class of an address that is not public, None for one that is.
+        tls: Whom to trust; None: the system's authorities.
     """
 
     def __init__(
@@ -63,12 +68,13 @@ class Exchange:
         user_agent: str,
         resolver: AbstractResolver | None = None,
         refused: Callable[[str], str | None] = refused_class,
+        tls: SSLContext | None = None,
     ) -> None:
         self._proxies = Proxies()
         self._refused = refused
         self._resolver = aiohttp.ThreadedResolver() if resolver is None else resolver
-        self._open = Connector(self._resolver)
-        self._guarded = Connector(GuardedResolver(self._resolver, refused))
+        self._open = Connector(self._resolver, tls)
+        self._guarded = Connector(GuardedResolver(self._resolver, refused), tls)
         self._open_session = _new_session(user_agent, self._open)
         self._guarded_session = _new_session(user_agent, self._guarded)
         self._route = lru_cache(ROUTES_MAX)(self._new_route)
@@ -125,6 +131,7 @@ class Exchange:
 
     async def _post_once(self, route: _Route, attempt: Attempt) -> aiohttp.ClientResponse:
         url, session, proxy = route
+        body = attempt.body if len(attempt.body) < LARGE_BODY else BytesIO(attempt.body)
         headers, connect_headers = attempt.headers, None
         if proxy and url.scheme == "http":
             headers += proxy.headers
@@ -132,7 +139,7 @@ class Exchange:
             connect_headers = proxy.headers  # inside the tunnel the receiver would see them
         return await session.post(
             url,
-            data=attempt.body,
+            data=body,
             headers=headers,
             allow_redirects=False,
             timeout=self._timeout(attempt.connect_timeout_seconds),
@@ -186,13 +193,8 @@ def _new_session(user_agent: str, connector: Connector) -> aiohttp.ClientSession
 async def _drain(response: aiohttp.ClientResponse) -> None:
     """Read a short rest of the answer, so that the connection can be used again; else close it."""
     left = DRAIN_BYTES
-    try:
+    with suppress(aiohttp.ClientError, OSError):  # the answer counts; only the connection is lost
         async with asyncio.timeout(DRAIN_SECONDS):
             while left > 0 and (chunk := await response.content.readany()):
                 left -= len(chunk)
-    except (aiohttp.ClientError, OSError):  # the answer counts; only the connection is lost
-        left = 0
-    if left > 0:
-        response.release()
-    else:
-        response.close()
+    response.close()  # its connection, unless the end gave it back: also when nobody reads the body
