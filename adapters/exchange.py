@@ -197,4 +197,4 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
         async with asyncio.timeout(DRAIN_SECONDS):
             while left > 0 and (chunk := await response.content.readany()):
                 left -= len(chunk)
-    response.close()  # its connection, unless the end gave it back: also when nobody reads the body
+    response.close()  # the connection too, unless the answer's end gave it back
