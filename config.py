@@ -176,6 +176,8 @@ class WebhookSettings:
         include_events: If not empty, only these events are sent and `exclude_events` is ignored.
         exclude_events: If not empty, these events are not sent.
         policy: `"default"`, `"livekit"`, or a `DeliveryPolicy`.
+        allow_private: Whether webhooks may go to addresses that are not public, as loopback and
+            private networks. Users name URLs, in egress requests, so by default they may not.
 
     Raises:
         ConfigError: There are urls, but no secret to sign with; or a value is malformed.
@@ -187,6 +189,7 @@ class WebhookSettings:
     include_events: tuple[str, ...] = ()
     exclude_events: tuple[str, ...] = ()
     policy: str | DeliveryPolicy = "default"
+    allow_private: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, by name."""
@@ -197,6 +200,10 @@ class WebhookSettings:
         ):
             raise ConfigError("webhook.keys: expected a mapping of API keys to secrets")
         object.__setattr__(self, "keys", dict(self.keys))  # the caller may go on with his own
+        if not isinstance(self.allow_private, bool):
+            raise ConfigError(
+                f"webhook.allow_private: expected True or False, got {self.allow_private!r}"
+            )
         if self.urls and not self.keys.get(self.api_key):
             raise ConfigError(
                 f"webhook.api_key: no secret for {self.api_key!r} in webhook.keys; "

@@ -54,6 +54,7 @@ class Notifier(GreenroomActor):
         self._keys = webhook.keys
         self._include, self._exclude = webhook.include_events, webhook.exclude_events
         self._policy = webhook.delivery_policy
+        self._allow_private = webhook.allow_private
         self._static = Target("", webhook.api_key, webhook.keys.get(webhook.api_key, ""))
         self._targets = tuple(
             Target(url, self._static.api_key, self._static.secret) for url in webhook.urls
@@ -192,6 +193,7 @@ class Notifier(GreenroomActor):
                 body=delivery.body,
                 connect_timeout_seconds=self._policy.connect_timeout_seconds,
                 total_timeout_seconds=self._policy.total_timeout_seconds,
+                allow_private=self._allow_private,
             ),
             self.myAddress,
         )

@@ -2,26 +2,40 @@
 
 Redirects are not followed, cookies are not kept, and an answer's body is read only so far that
 the connection can be used again. Belongs to one asyncio loop.
+
+What is not allowed to reach private addresses has connections of its own, each made to a vetted
+address. Behind a proxy it is the proxy that looks names up: there only addresses are vetted that
+the URL itself spells.
 """
 
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace, TracebackType
+from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache
+from io import BytesIO
+from ssl import SSLContext
+from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
+from ..core.addresses import literal_address, refused_class
 from ..core.attempt import Attempt
 from ..core.url import check_url, post_error
 from ..errors import TransportError
-from .proxies import Proxies
-from .transport_errors import transport_error
+from .connector import Connector, Request, request
+from .guarded_resolver import GuardedResolver
+from .proxies import Proxies, Proxy
+from .transport_errors import refusal, transport_error
 
-KEEP_ALIVE_SECONDS: Final = 90.0  # Go's DefaultTransport.IdleConnTimeout
+LARGE_BODY: Final = 1024 * 1024  # bytes that aiohttp wants as a file, to send it in parts
 DRAIN_BYTES: Final = 64 * 1024
 DRAIN_SECONDS: Final = 0.25
+ROUTES_MAX: Final = 1024  # URLs whose parsing is remembered
 
 
 class Answer(NamedTuple):
@@ -31,16 +45,40 @@ class Answer(NamedTuple):
     retry_after: str
 
 
+class _Route(NamedTuple):
+    """How a URL is asked; the same for each attempt."""
+
+    url: URL
+    session: aiohttp.ClientSession
+    proxy: Proxy | None
+
+
 class Exchange:
     """An async context manager; made and used on a running loop.
 
     Args:
         user_agent: The header's value.
+        resolver: Looks names up; None: the system's.
+        refused: The class of an address that is not public, None for one that is.
+        tls: Whom to trust; None: the system's authorities.
     """
 
-    def __init__(self, user_agent: str) -> None:
+    def __init__(
+        self,
+        user_agent: str,
+        resolver: AbstractResolver | None = None,
+        refused: Callable[[str], str | None] = refused_class,
+        tls: SSLContext | None = None,
+    ) -> None:
         self._proxies = Proxies()
-        self._session = _new_session(user_agent)
+        self._refused = refused
+        self._resolver = aiohttp.ThreadedResolver() if resolver is None else resolver
+        self._open = Connector(self._resolver, tls)
+        self._guarded = Connector(GuardedResolver(self._resolver, refused), tls)
+        self._open_session = _new_session(user_agent, self._open)
+        self._guarded_session = _new_session(user_agent, self._guarded)
+        self._route = lru_cache(ROUTES_MAX)(self._new_route)
+        self._timeout = lru_cache(ROUTES_MAX)(_new_timeout)
 
     async def __aenter__(self) -> Self:
         return self
@@ -52,64 +90,79 @@ class Exchange:
         trace: TracebackType | None,
     ) -> None:
         """Close the connections."""
-        await self._session.close()
+        await self._guarded_session.close()
+        await self._open_session.close()
+        await self._resolver.close()
+
+    @property
+    def connections(self) -> int:
+        """How many are open, idle ones included."""
+        return self._open.connections + self._guarded.connections
 
     async def answer(self, attempt: Attempt) -> Answer:
         """Make the attempt.
 
         Raises:
-            TransportError: There was no answer.
+            TransportError: There was no answer, or the target is not allowed.
         """
-        url = _request_url(attempt.url)
+        route = self._route(attempt.url, attempt.allow_private)
         try:
             async with asyncio.timeout(attempt.total_timeout_seconds):
-                response = await self._post(url, attempt)
+                response = await self._post(route, attempt)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise transport_error(attempt.url, error) from error
-        await _drain(response)
+        if response.connection is not None:  # else it was read whole, and is in the pool again
+            await _drain(response)
         return Answer(response.status, response.headers.get("Retry-After", ""))
 
-    async def _post(self, url: URL, attempt: Attempt) -> aiohttp.ClientResponse:
+    async def _post(self, route: _Route, attempt: Attempt) -> aiohttp.ClientResponse:
         """POST, and once more if it was lost on an idle connection that the server had closed.
 
         Go's transport does the same; receivers tell a repetition by the event's id.
         """
-        connection = _Connection()
+        noted = Request()
+        request.set(noted)
         try:
-            return await self._post_once(url, attempt, connection)
+            return await self._post_once(route, attempt)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            if not connection.was_used_before:
+            if noted.is_new:
                 raise
-        return await self._post_once(url, attempt, connection)
+        return await self._post_once(route, attempt)
 
-    async def _post_once(
-        self, url: URL, attempt: Attempt, connection: _Connection
-    ) -> aiohttp.ClientResponse:
-        proxy = self._proxies.proxy_for(url)
+    async def _post_once(self, route: _Route, attempt: Attempt) -> aiohttp.ClientResponse:
+        url, session, proxy = route
+        body = attempt.body if len(attempt.body) < LARGE_BODY else BytesIO(attempt.body)
         headers, connect_headers = attempt.headers, None
         if proxy and url.scheme == "http":
             headers += proxy.headers
         elif proxy:
             connect_headers = proxy.headers  # inside the tunnel the receiver would see them
-        return await self._session.post(
+        return await session.post(
             url,
-            data=attempt.body,
+            data=body,
             headers=headers,
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=None, connect=attempt.connect_timeout_seconds),
+            timeout=self._timeout(attempt.connect_timeout_seconds),
             proxy=proxy.url if proxy else None,
             proxy_headers=connect_headers,
-            trace_request_ctx=connection,
         )
 
+    def _new_route(self, url: str, allow_private: bool) -> _Route:  # noqa: FBT001  # a cache's key
+        """Check, parse and vet.
 
-class _Connection:
-    """Filled in by the session's tracing."""
-
-    __slots__ = ("was_used_before",)
-
-    def __init__(self) -> None:
-        self.was_used_before = False
+        Raises:
+            TransportError: The URL cannot be asked, or spells an address that is refused.
+        """
+        parsed = _request_url(url)
+        if not allow_private:
+            address = literal_address(parsed.raw_host or "")
+            kind = None if address is None else self._refused(address)
+            if kind is not None:
+                raise refusal(url, kind)
+        proxy = self._proxies.proxy_for(parsed)
+        # a proxy may well have a private address, and the one pool holds nothing else for it
+        session = self._open_session if allow_private or proxy else self._guarded_session
+        return _Route(parsed, session, proxy)
 
 
 def _request_url(url: str) -> URL:
@@ -122,38 +175,26 @@ def _request_url(url: str) -> URL:
         raise TransportError(reason, retryable=False, sent=False) from error
 
 
-def _new_session(user_agent: str) -> aiohttp.ClientSession:
-    """Idle connections are kept; nothing is remembered about anyone."""
-    tracing = aiohttp.TraceConfig()
-    tracing.on_connection_reuseconn.append(_note_reuse)
+def _new_timeout(connect_seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, connect=connect_seconds)
+
+
+def _new_session(user_agent: str, connector: Connector) -> aiohttp.ClientSession:
+    """Nothing is remembered about anyone."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
+        connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": user_agent, "Accept-Encoding": "gzip"},
         skip_auto_headers=("Accept",),
         auto_decompress=False,
-        trace_configs=[tracing],
     )
 
 
-async def _note_reuse(
-    session: aiohttp.ClientSession,
-    context: SimpleNamespace,
-    params: aiohttp.TraceConnectionReuseconnParams,
-) -> None:
-    context.trace_request_ctx.was_used_before = True
-
-
 async def _drain(response: aiohttp.ClientResponse) -> None:
-    """Read a short rest of the answer, so that the connection can be used again."""
+    """Read a short rest of the answer, so that the connection can be used again; else close it."""
     left = DRAIN_BYTES
-    try:
+    with suppress(aiohttp.ClientError, OSError):  # the answer counts; only the connection is lost
         async with asyncio.timeout(DRAIN_SECONDS):
             while left > 0 and (chunk := await response.content.readany()):
                 left -= len(chunk)
-    except (aiohttp.ClientError, OSError):  # the answer counts; only the connection is lost
-        left = 0
-    if left > 0:
-        response.release()
-    else:
-        response.close()
+    response.close()  # the connection too, unless the answer's end gave it back

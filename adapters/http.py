@@ -16,6 +16,8 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
+from aiohttp.abc import AbstractResolver
+
 from ..core.attempt import Attempt
 from ..core.ports import Entrance, Reporter
 from ..core.slots import Slots
@@ -99,6 +101,7 @@ class HttpPoster:
         reporter: Told of faults of the poster itself.
         concurrent_max: Attempts in flight at once; one URL gets at most half, see `core.slots`.
         user_agent: The header's value.
+        resolver: Looks names up; None: the system's.
     """
 
     def __init__(
@@ -110,12 +113,14 @@ class HttpPoster:
         reporter: Reporter,
         concurrent_max: int = CONCURRENT_MAX,
         user_agent: str | None = None,
+        resolver: AbstractResolver | None = None,
     ) -> None:
         self._door = door
         self._reporter = reporter
         self._hold = hold
         self._release = release
         self._user_agent = default_user_agent() if user_agent is None else user_agent
+        self._resolver = resolver
         self._changed = threading.Condition()  # guards the next five
         self._held: set[_Job] = set()
         self._incoming: deque[_Job] = deque()
@@ -188,7 +193,7 @@ class HttpPoster:
             self._cut_off()
 
     async def _serve(self) -> None:
-        async with Exchange(self._user_agent) as exchange:
+        async with Exchange(self._user_agent, self._resolver) as exchange:
             self._exchange = exchange
             self._take()
             await self._stopping.wait()
@@ -220,11 +225,21 @@ class HttpPoster:
         if self._exchange is None or self._stopping.is_set():
             return  # they are held, so that they are cut off
         for job in jobs:
-            task = asyncio.create_task(self._work(job, self._exchange))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks.add(asyncio.create_task(self._work(job, self._exchange)))
 
     async def _work(self, job: _Job, exchange: Exchange) -> None:
+        """Make this attempt, and then those that waited for its slot."""
+        while True:
+            await self._finish(job, exchange)
+            freed = self._slots.release(job.attempt.url)
+            if not freed or self._stopping.is_set():
+                break
+            job = freed.pop(0)
+            self._begin(freed)
+        if task := asyncio.current_task():
+            self._tasks.discard(task)
+
+    async def _finish(self, job: _Job, exchange: Exchange) -> None:
         try:
             job.refuse_stale()
             job.ended = job.answered(await exchange.answer(job.attempt))
@@ -237,7 +252,6 @@ class HttpPoster:
         while not self._door.enter(job.reply_to, job.ended) and not self._closed:
             await asyncio.sleep(DOOR_RETRY_SECONDS)  # the delivery would wait for it for ever
         self._let_go(job)
-        self._begin(self._slots.release(job.attempt.url))
 
     def _let_go(self, job: _Job) -> None:
         self._release()

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import os
 from errno import EPIPE
+from typing import Final
 
 import aiohttp
 from yarl import URL
 
 from ..core.url import post_error
 from ..errors import TransportError
+from .connector import INTERIM_MAX, TooManyInterimError
+from .guarded_resolver import RefusedAddressError
+
+_PERMANENT: Final = (aiohttp.ClientConnectorCertificateError, ValueError)
 
 
 def transport_error(url: str, error: Exception) -> TransportError:
@@ -23,8 +28,14 @@ def transport_error(url: str, error: Exception) -> TransportError:
         url: As it was configured.
         error: What aiohttp raised, or asyncio's TimeoutError for the attempt's time limit.
     """
-    retryable = not isinstance(error, aiohttp.ClientConnectorCertificateError | ValueError)
-    return TransportError(post_error(url, _reason(error, _address(url))), retryable=retryable)
+    reason = post_error(url, _reason(error, _address(url)))
+    return TransportError(reason, retryable=not isinstance(error, _PERMANENT))
+
+
+def refusal(url: str, kind: str) -> TransportError:
+    """Why there was no POST to `url`, which spells an address of this class."""
+    reason = f"dial tcp {_address(url)}: {_refused(kind)}"
+    return TransportError(post_error(url, reason), retryable=False)
 
 
 def _reason(error: Exception, address: str) -> str:
@@ -33,6 +44,8 @@ def _reason(error: Exception, address: str) -> str:
             return f"tls: failed to verify certificate: x509: {_certificate_fault(error)}"
         case aiohttp.ClientConnectorSSLError():
             return f"tls: {_tls_fault(error.os_error)}"
+        case aiohttp.ClientConnectorDNSError(os_error=RefusedAddressError() as refused):
+            return f"dial tcp: lookup {error.host}: {_refused(refused.kind)}"
         case aiohttp.ClientConnectorDNSError():
             return f"dial tcp: lookup {error.host}: no such host"
         case aiohttp.ClientProxyConnectionError():
@@ -53,6 +66,10 @@ def _reason(error: Exception, address: str) -> str:
             return f"proxy answered CONNECT with {error.status}"
         case aiohttp.ClientResponseError():
             return "net/http: HTTP/1.x transport connection broken: malformed HTTP response"
+        case aiohttp.InvalidURL():
+            return "invalid URL"
+        case TooManyInterimError():
+            return f"net/http: more than {INTERIM_MAX} 1xx informational responses"
         case _:
             return type(error).__name__
 
@@ -62,6 +79,11 @@ def _address(url: str) -> str:
     parsed = URL(url)
     host = parsed.raw_host or ""
     return f"[{host}]:{parsed.port}" if ":" in host else f"{host}:{parsed.port}"
+
+
+def _refused(kind: str) -> str:
+    """Without the address: what a name stands for inside is nobody's business outside."""
+    return f"{kind} address refused; allow_private permits it"
 
 
 def _dial_fault(error: aiohttp.ClientConnectorError) -> str:

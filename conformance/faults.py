@@ -132,7 +132,11 @@ def _telemetry(
     schedule: SeededSchedule | None = None,
 ) -> Telemetry:
     webhook = WebhookSettings(
-        urls=(url,), api_key=API_KEY, keys={API_KEY: secret_of(API_KEY)}, policy="livekit"
+        urls=(url,),
+        api_key=API_KEY,
+        keys={API_KEY: secret_of(API_KEY)},
+        policy="livekit",
+        allow_private=True,
     )
     settings = Settings(flush_interval_seconds=None, webhook=webhook)
     return Telemetry(settings, analytics=analytics, clock=clock, schedule=schedule)

@@ -184,6 +184,7 @@ class Harness:
             keys={api_key: secret_of(api_key)} if keys is None else keys,
             exclude_events=exclude_events,
             policy=policy,
+            allow_private=True,
         )
         self._base = InProcessBase(self.clock, schedule=receiver.schedules())
         self._door = self._base.door = Door(self.clock, on_drop=_ignore)
@@ -284,6 +285,7 @@ class Harness:
             body=body,
             connect_timeout_seconds=policy.connect_timeout_seconds,
             total_timeout_seconds=policy.total_timeout_seconds,
+            allow_private=self.settings.allow_private,
         )
         self._poster.post(attempt, self._host)
         self._base.run_until_idle(REAL_SECONDS)

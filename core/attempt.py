@@ -17,6 +17,7 @@ class Attempt:
         body: The exact bytes that were signed.
         connect_timeout_seconds: Limit for name look-up, connect and TLS.
         total_timeout_seconds: Limit for the whole attempt.
+        allow_private: Whether it may go to addresses that are not public, see `core.addresses`.
     """
 
     delivery_id: int
@@ -26,3 +27,4 @@ class Attempt:
     body: bytes
     connect_timeout_seconds: float
     total_timeout_seconds: float
+    allow_private: bool = False

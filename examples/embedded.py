@@ -28,7 +28,10 @@ def main() -> None:
     # 1. somebody who listens
     receiver = Receiver({API_KEY: SECRET}, SystemClock(), on_received=show)
     webhook = greenroom.WebhookSettings(
-        urls=(receiver.url,), api_key=API_KEY, keys={API_KEY: SECRET}
+        urls=(receiver.url,),
+        api_key=API_KEY,
+        keys={API_KEY: SECRET},
+        allow_private=True,  # it is on this machine
     )
 
     # 2. the telemetry, on its own thread

@@ -214,7 +214,9 @@ class _Replay:
             receiver = Receiver(keys, clock, on_received=self._on_received)
             stack.callback(receiver.close)
             urls = (*urls, receiver.url)
-        return WebhookSettings(urls=urls, api_key=key, keys=keys, policy=options.policy)
+        return WebhookSettings(
+            urls=urls, api_key=key, keys=keys, policy=options.policy, allow_private=True
+        )
 
     def _play(self, telemetry: Telemetry, calls: Iterator[RecordedCall]) -> None:
         player = Player(

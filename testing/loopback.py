@@ -38,8 +38,9 @@ def attempt_to(
     body: bytes = BODY,
     token: str = "a-token",
     total_timeout_seconds: float = WAIT_SECONDS,
+    allow_private: bool = True,
 ) -> Attempt:
-    """An attempt that may take `WAIT_SECONDS` unless told otherwise."""
+    """An attempt that may take `WAIT_SECONDS`, and go to this machine, unless told otherwise."""
     return Attempt(
         delivery_id=delivery_id,
         number=number,
@@ -48,6 +49,7 @@ def attempt_to(
         body=body,
         connect_timeout_seconds=WAIT_SECONDS,
         total_timeout_seconds=total_timeout_seconds,
+        allow_private=allow_private,
     )
 
 

@@ -214,7 +214,7 @@ def played_with_webhooks(
     clock = greenroom.VirtualClock(START_NS)
     receiver = Receiver(KEYS, clock, on_received=answers.requests.append, answer=answers)
     webhook = greenroom.WebhookSettings(
-        urls=(receiver.url,), api_key="devkey", keys=KEYS, policy="livekit"
+        urls=(receiver.url,), api_key="devkey", keys=KEYS, policy="livekit", allow_private=True
     )
     with greenroom.start(clock=clock, analytics=analytics, webhook=webhook) as telemetry:
         player = Player(telemetry)

@@ -17,7 +17,9 @@ def test_webhooks_that_were_not_delivered_make_close_false_and_are_counted_and_l
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     url = f"http://127.0.0.1:{unused_port()}/"
-    webhook = greenroom.WebhookSettings(urls=(url,), api_key="key", keys={"key": SECRET})
+    webhook = greenroom.WebhookSettings(
+        urls=(url,), api_key="key", keys={"key": SECRET}, allow_private=True
+    )
     telemetry = greenroom.start(webhook=webhook)
     for number in range(3):
         telemetry.room_started(Room(name=str(number)))

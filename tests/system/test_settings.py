@@ -44,6 +44,7 @@ def test_a_setting_that_cannot_work_is_refused_by_name(setting: str, value: Any)
         ("keys", ["key"]),
         ("keys", {"key": 5}),
         ("policy", None),
+        ("allow_private", "yes"),
         ("policy", "none-such"),
         ("include_events", "room_started"),
     ],
