@@ -16,7 +16,7 @@ FLUSH_SLICE: Final = 64  # workers with 3 tracks each: 1.5 ms in the benchmark
 CAPACITY: Final = 262_144  # several seconds of a full machine's statistics, some 70 MB
 
 
-def _check_number(name: str, value: object, *, least: float, above: bool = False) -> None:
+def check_number(name: str, value: object, *, least: float, above: bool = False) -> None:
     """Refuse what is not a finite number of at least (or above) that; bools and NaN too."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise ConfigError(f"{name}: expected a number, got {value!r}")
@@ -25,19 +25,35 @@ def _check_number(name: str, value: object, *, least: float, above: bool = False
         raise ConfigError(f"{name}: must be {bound} {least:g} and finite, got {value!r}")
 
 
-def _check_count(name: str, value: object) -> None:
+def check_count(name: str, value: object) -> None:
+    """Refuse what is not a whole number of at least 1."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ConfigError(f"{name}: expected a whole number of at least 1, got {value!r}")
 
 
-def _is_text(value: object) -> bool:
+def is_text(value: object) -> bool:
     """A str that has a UTF-8 form."""
     return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
-def _check_texts(name: str, values: object) -> tuple[str, ...]:
+def check_text(name: str, value: object) -> None:
+    """Refuse what is not a str that has a UTF-8 form."""
+    if not is_text(value):
+        raise ConfigError(f"{name}: expected text, got {value!r}")
+
+
+def check_mapping(name: str, value: object) -> dict[str, str]:
+    """A copy of a mapping of texts to texts; the values may be secrets, and are not shown."""
+    if isinstance(value, Mapping) and all(
+        is_text(text) for pair in value.items() for text in pair
+    ):
+        return dict(value)
+    raise ConfigError(f"{name}: expected a mapping of API keys to secrets")
+
+
+def check_texts(name: str, values: object) -> tuple[str, ...]:
     """A tuple of any list of strings; a single string is a mistake that looks like one."""
-    if isinstance(values, list | tuple) and all(_is_text(item) for item in values):
+    if isinstance(values, list | tuple) and all(is_text(item) for item in values):
         return tuple(values)
     raise ConfigError(f"{name}: expected a list of strings, got {values!r}")
 
@@ -93,12 +109,12 @@ class DeliveryPolicy:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, by name."""
-        _check_count("max_attempts", self.max_attempts)
-        _check_count("max_depth", self.max_depth)
-        _check_count("max_in_flight", self.max_in_flight)
+        check_count("max_attempts", self.max_attempts)
+        check_count("max_depth", self.max_depth)
+        check_count("max_in_flight", self.max_in_flight)
         if self.breaker_failures is not None:
-            _check_count("breaker_failures", self.breaker_failures)
-        _check_number("jitter", self.jitter, least=0)
+            check_count("breaker_failures", self.breaker_failures)
+        check_number("jitter", self.jitter, least=0)
         for name in (
             "wait_min_seconds",
             "wait_max_seconds",
@@ -109,10 +125,10 @@ class DeliveryPolicy:
             "connect_timeout_seconds",
             "total_timeout_seconds",
         ):
-            _check_number(name, getattr(self, name), least=0, above=True)
+            check_number(name, getattr(self, name), least=0, above=True)
         for name in ("max_age_seconds", "give_up_after_seconds"):
             if getattr(self, name) is not None:
-                _check_number(name, getattr(self, name), least=0, above=True)
+                check_number(name, getattr(self, name), least=0, above=True)
         for name in (
             "retry_after_statuses",
             "retry_client_errors",
@@ -165,6 +181,13 @@ POLICIES: Final[Mapping[str, DeliveryPolicy]] = {
 }
 
 
+def check_policy(name: str, value: object) -> None:
+    """Refuse what is neither a policy nor the name of one."""
+    if not isinstance(value, DeliveryPolicy) and value not in POLICIES:
+        names = ", ".join(sorted(POLICIES))
+        raise ConfigError(f"{name}: no policy {value!r}; there are {names}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookSettings:
     """Where webhooks go and how they are signed: LiveKit's `webhook:` and `keys:` sections.
@@ -194,12 +217,8 @@ class WebhookSettings:
     def __post_init__(self) -> None:
         """Refuse what cannot work, by name."""
         for name in ("urls", "include_events", "exclude_events"):
-            object.__setattr__(self, name, _check_texts(f"webhook.{name}", getattr(self, name)))
-        if not isinstance(self.keys, Mapping) or not all(
-            _is_text(text) for pair in self.keys.items() for text in pair
-        ):
-            raise ConfigError("webhook.keys: expected a mapping of API keys to secrets")
-        object.__setattr__(self, "keys", dict(self.keys))  # the caller may go on with his own
+            object.__setattr__(self, name, check_texts(f"webhook.{name}", getattr(self, name)))
+        object.__setattr__(self, "keys", check_mapping("webhook.keys", self.keys))
         if not isinstance(self.allow_private, bool):
             raise ConfigError(
                 f"webhook.allow_private: expected True or False, got {self.allow_private!r}"
@@ -209,9 +228,7 @@ class WebhookSettings:
                 f"webhook.api_key: no secret for {self.api_key!r} in webhook.keys; "
                 "receivers would refuse an unsigned webhook"
             )
-        if not isinstance(self.policy, DeliveryPolicy) and self.policy not in POLICIES:
-            names = ", ".join(sorted(POLICIES))
-            raise ConfigError(f"webhook.policy: no policy {self.policy!r}; there are {names}")
+        check_policy("webhook.policy", self.policy)
 
     @property
     def delivery_policy(self) -> DeliveryPolicy:
@@ -247,9 +264,9 @@ class Settings:
         if not isinstance(self.node_id, str) or not self.node_id.isprintable():
             raise ConfigError(f"node_id: expected printable text, got {self.node_id!r}")
         if self.flush_interval_seconds is not None:
-            _check_number("flush_interval_seconds", self.flush_interval_seconds, least=0.001)
-        _check_number("close_wait_seconds", self.close_wait_seconds, least=0)
-        _check_count("capacity", self.capacity)
-        _check_count("flush_slice", self.flush_slice)
+            check_number("flush_interval_seconds", self.flush_interval_seconds, least=0.001)
+        check_number("close_wait_seconds", self.close_wait_seconds, least=0)
+        check_count("capacity", self.capacity)
+        check_count("flush_slice", self.flush_slice)
         if not isinstance(self.webhook, WebhookSettings):
             raise ConfigError(f"webhook: expected WebhookSettings, got {self.webhook!r}")

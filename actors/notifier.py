@@ -1,9 +1,9 @@
-"""Notifier: sends the webhooks, in order for each URL and event key.
+"""Notifier: sends the webhooks, in order for each endpoint and event key.
 
-Told `Notify` by the supervisor, and stamped results of attempts, retries that are due and sweeps.
-Orders attempts from the poster; tells the supervisor each webhook's fate as a `calls.Webhook`
-through the door. Lives as long as the supervisor; what it holds
-at its exit is lost and counted.
+Told `Notify` by the supervisor, and stamped: results of attempts, what the store answers, retries
+that are due, endpoints that changed. Orders attempts from the poster; tells the supervisor each
+webhook's fate as a `calls.Webhook` through the door. Lives as long as the supervisor; without a
+store, what it holds at its exit is lost and counted.
 
 Source: livekit/protocol webhook/notifier.go, DefaultNotifier.
 """
@@ -11,94 +11,100 @@ Source: livekit/protocol webhook/notifier.go, DefaultNotifier.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, assert_never
+from typing import Final
 
+from google.protobuf.json_format import Parse, ParseError
 from livekit.protocol.models import WebhookConfig
 from livekit.protocol.webhook import WebhookEvent
 
-from ..core.attempt import Attempt
-from ..core.delivery import Decision, Delivery, Done, Outcome, Queued, Send, Wait
+from ..core.delivery import Delivery, Outcome
+from ..core.endpoints import accepts, configured_endpoints, extra_endpoint, room_of, signing_keys
 from ..core.ids import derive_fraction
 from ..core.outbox import Outbox
-from ..core.times import NS_PER_SECOND
-from ..core.webhook import (
-    NO_SECRET_FOR_KEY,
-    Target,
-    build_headers,
-    encode_body,
-    event_key,
-    is_allowed,
-    resolve_target,
-    sign,
-)
-from ..core.webhook_info import build_webhook_info, describe
-from ..errors import UnsendableError
+from ..core.webhook import encode_body, event_key
+from ..core.webhook_info import build_webhook_info
+from ..errors import ConfigError, UnsendableError
 from ..messages import calls
 from ..messages.control import Stamped
-from ..messages.outputs import AttemptEnded, Notify, RetryDue, SweepDue
-from ._base import ActorAddress, ActorExitRequest, Configure, GreenroomActor, stamped, told
+from ..messages.deliveries import Kept, KeysLoaded, Loaded, NotKept, Requeued, StoredDelivery
+from ..messages.endpoints import Endpoint, EndpointChanged, EndpointRemoved, Origin
+from ..messages.outputs import AttemptEnded, LaneDue, Notify, RetryDue, SweepDue
+from ._base import ActorAddress, ActorExitRequest, Configure, stamped, told
+from .carrier import Carrier
 
 UNFINISHED: Final = "webhook_unfinished"
-INTERNAL_ERROR: Final = "internal error; see the dead letters"
 
 
-class Notifier(GreenroomActor):
+class Notifier(Carrier):
     """A thin shell over the outbox."""
 
     def on_configure(self, configure: Configure) -> None:
-        """Every configured URL is signed with the one configured key."""
-        self.door = configure.ports.door
-        self.metrics = configure.ports.metrics
-        self.poster = configure.ports.poster
-        webhook = configure.settings.webhook
-        self._keys = webhook.keys
-        self._include, self._exclude = webhook.include_events, webhook.exclude_events
-        self._policy = webhook.delivery_policy
-        self._allow_private = webhook.allow_private
-        self._static = Target("", webhook.api_key, webhook.keys.get(webhook.api_key, ""))
-        self._targets = tuple(
-            Target(url, self._static.api_key, self._static.secret) for url in webhook.urls
-        )
-        self.outbox = Outbox(self._policy)
+        """Endpoints are those of the settings, and those that were added before."""
+        ports = configure.ports
+        self.door, self.metrics, self.poster = ports.door, ports.metrics, ports.poster
+        self.store, self.book = ports.outbox, ports.endpoints
+        self._webhook = configure.settings.webhook
+        self._endpoints, self._signing = {}, {}
+        self._todo = deque()
         self._awaits_sweep = False
         self._sweeps = 0
-        self._todo: deque[tuple[Decision, int]] = deque()  # decided, not carried out yet; when
-        self._judging: tuple[AttemptEnded, int] | None = None  # what ended, and when
+        if self.store is None:
+            self.outbox = Outbox()
+        else:
+            self.outbox = Outbox(pending=self.store.pending, next_id=self.store.next_id)
+            self.store.watch(self.myAddress)
+        for endpoint in (*configured_endpoints(self._webhook), *self.book.endpoints()):
+            self._put(endpoint, at_ns=0)
 
     @told(Notify)
     def on_notify(self, notify: Notify, sender: ActorAddress) -> None:
-        """Every URL whose filter lets it through, then every extra webhook, filtered or not.
+        """Every endpoint whose filters let it through, then every extra webhook.
 
-        No URL's trouble keeps the event from another, unlike in the original.
+        No endpoint's trouble keeps the event from another, unlike in the original.
         """
-        event = notify.event
-        targets: list[Target] = []
-        if is_allowed(event.event, self._include, self._exclude):
-            targets.extend(self._targets)
+        event, at_ns = notify.event, notify.at_ns
+        room = room_of(event)
+        chosen = [
+            endpoint
+            for endpoint in self._endpoints.values()
+            if endpoint.origin is not Origin.EXTRA
+            and endpoint.is_enabled
+            and accepts(endpoint, event.event, room)
+        ]
         for extra in notify.extra_webhooks:
             try:
-                targets.append(self._extra_target(extra))
-            except UnsendableError as error:
+                endpoint = self._extra(extra, at_ns)
+            except (UnsendableError, ConfigError) as error:
                 self._refuse(event, extra.url, str(error))
-        if targets:
+            else:
+                if endpoint.is_enabled and accepts(endpoint, event.event, room):
+                    chosen.append(endpoint)
+        if chosen:
             key, body = event_key(event), encode_body(event)
-            for target in targets:
-                offered = self.outbox.offer(target, key, event, body, notify.at_ns)
-                self._todo.extend((decision, notify.at_ns) for decision in offered)
-            self._carry_out()
+            for endpoint in chosen:
+                offered = self.outbox.offer(endpoint.id, key, event, body, at_ns)
+                self._todo.extend((decision, at_ns) for decision in offered)
+            self.carry_out()
             self._await_sweep()
+
+    # ── results and wake-ups ────────────────────────────────────────────────────────────────
 
     @stamped(AttemptEnded)
     def on_attempt_ended(self, ended: AttemptEnded, stamp: Stamped) -> None:
         """Delivered, to be retried, or given up."""
         self._judging = ended, stamp.at_ns
         fraction = derive_fraction(stamp.position, ended.delivery_id)
-        self._decide(self.outbox.attempt_ended(ended, stamp.at_ns, fraction), stamp.at_ns)
+        self.decide(self.outbox.attempt_ended(ended, stamp.at_ns, fraction), stamp.at_ns)
 
     @stamped(RetryDue)
     def on_retry_due(self, due: RetryDue, stamp: Stamped) -> None:
         """The next attempt, unless this wake-up came too late for it."""
-        self._decide(self.outbox.retry_due(due), stamp.at_ns)
+        self.decide(self.outbox.retry_due(due, stamp.at_ns), stamp.at_ns)
+
+    @stamped(LaneDue)
+    def on_lane_due(self, due: LaneDue, stamp: Stamped) -> None:
+        """An endpoint may be tried again, or has a token."""
+        self.decide(self.outbox.lane_due(due, stamp.at_ns), stamp.at_ns)
 
     @stamped(SweepDue)
     def on_sweep_due(self, due: SweepDue, stamp: Stamped) -> None:
@@ -106,97 +112,109 @@ class Notifier(GreenroomActor):
         if not self._awaits_sweep or due.number != self._sweeps:
             return  # a wake-up that came twice must not make two of every one after it
         self._awaits_sweep = False
-        self.outbox.sweep(stamp.at_ns)
+        self.decide(self.outbox.sweep(stamp.at_ns), stamp.at_ns)
         self._await_sweep()
+
+    # ── the store ───────────────────────────────────────────────────────────────────────────
+
+    @stamped(Kept)
+    def on_kept(self, kept: Kept, stamp: Stamped) -> None:
+        """What is on the disk may be sent."""
+        self.decide(self.outbox.kept(kept.rows, stamp.at_ns), stamp.at_ns)
+
+    @stamped(NotKept)
+    def on_not_kept(self, refused: NotKept, stamp: Stamped) -> None:
+        """Nothing may be sent that would be forgotten; the store has counted it."""
+        self.decide(self.outbox.not_kept(refused.ids, stamp.at_ns), stamp.at_ns)
+
+    @stamped(Loaded)
+    def on_loaded(self, loaded: Loaded, stamp: Stamped) -> None:
+        """The next part of a long queue."""
+        rows = tuple(_delivery_of(row) for row in loaded.rows)
+        decisions = self.outbox.loaded(loaded.endpoint, loaded.key, rows, stamp.at_ns)
+        self.decide(decisions, stamp.at_ns)
+
+    @stamped(KeysLoaded)
+    def on_keys_loaded(self, loaded: KeysLoaded, stamp: Stamped) -> None:
+        """The next queues that are in the store only."""
+        decisions = self.outbox.keys_loaded(
+            loaded.endpoint, loaded.rows, loaded.limit, stamp.at_ns
+        )
+        self.decide(decisions, stamp.at_ns)
+        self._await_sweep()
+
+    @stamped(Requeued)
+    def on_requeued(self, requeued: Requeued, stamp: Stamped) -> None:
+        """Somebody asked for these to be sent again."""
+        rows = [_delivery_of(row) for row in requeued.rows]
+        self.decide(self.outbox.requeued(rows, stamp.at_ns), stamp.at_ns)
+        self._await_sweep()
+
+    # ── endpoints ───────────────────────────────────────────────────────────────────────────
+
+    @stamped(EndpointChanged)
+    def on_endpoint_changed(self, changed: EndpointChanged, stamp: Stamped) -> None:
+        """From now on, also for what waits."""
+        self._put(changed.endpoint, stamp.at_ns)
+
+    @stamped(EndpointRemoved)
+    def on_endpoint_removed(self, removed: EndpointRemoved, stamp: Stamped) -> None:
+        """No new events; what waits stays where it is."""
+        if (endpoint := self._endpoints.pop(removed.endpoint_id, None)) is not None:
+            del self._signing[endpoint.id]
+            self._set_lane(endpoint, stamp.at_ns, is_enabled=False)
+
+    # ── the end, and failures ───────────────────────────────────────────────────────────────
 
     @told(ActorExitRequest)
     def on_exit(self, request: ActorExitRequest, sender: ActorAddress) -> None:
         """What memory alone holds is lost now, and counted."""
         held = self.outbox.statistics().held
-        if held:
+        if held and self.store is None:
             self.metrics.dropped(UNFINISHED, held)
 
     def on_restart(self) -> None:
         """Carry out what was decided before the failure; what cannot be is given up."""
-        if self._judging is not None:  # whatever it was in the answer, it must not hold the queue
-            (ended, at_ns), self._judging = self._judging, None
-            self._fail_attempt(ended.delivery_id, ended.attempt, at_ns)
-        elif self._todo:
-            decision, at_ns = self._todo.popleft()
-            if isinstance(decision, Send):
-                self._fail_attempt(decision.delivery.id, decision.attempt, at_ns)
-            elif isinstance(decision, Wait):
-                self._todo.appendleft((decision, at_ns))
-        self._carry_out()
+        self.carry_on()
         self._await_sweep()
 
     # ── helpers ─────────────────────────────────────────────────────────────────────────────
 
-    def _extra_target(self, extra: WebhookConfig) -> Target:
-        """Signed with the key that it names, or else with the configured one.
+    def _put(self, endpoint: Endpoint, at_ns: int) -> None:
+        """Know this endpoint.
 
         Raises:
-            UnsendableError: There is no secret for either.
+            UnsendableError: One of its keys has no secret.
         """
-        secret = self._keys.get(extra.signing_key) if extra.signing_key else None
-        if extra.signing_key and not secret:
-            raise UnsendableError(NO_SECRET_FOR_KEY)
-        return resolve_target(self._static, extra_webhooks=(extra,), secret=secret)
+        self._signing[endpoint.id] = signing_keys(endpoint, self._webhook.keys)
+        self._endpoints[endpoint.id] = endpoint
+        self._set_lane(endpoint, at_ns, is_enabled=endpoint.is_enabled)
 
-    def _decide(self, decisions: tuple[Decision, ...], at_ns: int) -> None:
-        self._judging = None
-        self._todo.extend((decision, at_ns) for decision in decisions)
-        self._carry_out()
-
-    def _carry_out(self) -> None:
-        """Do what was decided, in order; a decision is forgotten when it is done."""
-        while self._todo:
-            decision, at_ns = self._todo[0]
-            match decision:
-                case Queued(length):
-                    self.metrics.webhook_queued(length)
-                case Send(delivery, attempt):
-                    self._send(delivery, attempt, at_ns)
-                case Wait(delivery_id, attempt, seconds):
-                    self.wake_after(seconds, RetryDue(delivery_id, attempt))
-                case Done():
-                    self.metrics.webhook_dispatched(decision.outcome, decision.reason)
-                    self.door.enter(self.parent, calls.Webhook(describe(decision)))
-                case _:
-                    assert_never(decision)
-            self._todo.popleft()
-
-    def _fail_attempt(self, delivery_id: int, attempt: int, at_ns: int) -> None:
-        """An attempt that came to nothing here: the delivery fails, its queue goes on."""
-        ended = AttemptEnded(
-            delivery_id,
-            attempt,
-            status=None,
-            retry_after="",
-            error=INTERNAL_ERROR,
-            retryable=False,
-            sent=False,
+    def _set_lane(self, endpoint: Endpoint, at_ns: int, *, is_enabled: bool) -> None:
+        decisions = self.outbox.set_lane(
+            endpoint.id,
+            endpoint.url,
+            endpoint.delivery_policy,
+            at_ns,
+            rate_per_second=endpoint.rate_per_second,
+            is_enabled=is_enabled,
         )
-        decisions = self.outbox.attempt_ended(ended, at_ns, 0.0)
-        self._todo.extendleft((decision, at_ns) for decision in reversed(decisions))
+        self.decide(decisions, at_ns)
 
-    def _send(self, delivery: Delivery, attempt: int, at_ns: int) -> None:
-        """Sign anew, because a token is valid for minutes and retries go on for days."""
-        target = delivery.target
-        token = sign(delivery.body, target.api_key, target.secret, at_ns // NS_PER_SECOND)
-        self.poster.post(
-            Attempt(
-                delivery_id=delivery.id,
-                number=attempt,
-                url=target.url,
-                headers=build_headers(token),
-                body=delivery.body,
-                connect_timeout_seconds=self._policy.connect_timeout_seconds,
-                total_timeout_seconds=self._policy.total_timeout_seconds,
-                allow_private=self._allow_private,
-            ),
-            self.myAddress,
-        )
+    def _extra(self, extra: WebhookConfig, at_ns: int) -> Endpoint:
+        """The endpoint that an egress request names, known from now on.
+
+        Raises:
+            UnsendableError: There is no key to sign with, or no secret for it.
+            ConfigError: The request's filter is malformed.
+        """
+        endpoint = extra_endpoint(extra, self._webhook)
+        known = self._endpoints.get(endpoint.id)
+        if known is not None:
+            return known
+        self._put(endpoint, at_ns)
+        self.book.put(endpoint)
+        return endpoint
 
     def _refuse(self, event: WebhookEvent, url: str, reason: str) -> None:
         """Drop what could not even be queued."""
@@ -208,4 +226,27 @@ class Notifier(GreenroomActor):
         if len(self.outbox) and not self._awaits_sweep:
             self._awaits_sweep = True
             self._sweeps += 1
-            self.wake_after(self._policy.idle_seconds / 2, SweepDue(self._sweeps))
+            self.wake_after(self.outbox.sweep_seconds(), SweepDue(self._sweeps))
+
+
+def _delivery_of(row: StoredDelivery) -> Delivery:
+    return Delivery(
+        id=row.id,
+        endpoint_id=row.endpoint,
+        key=row.key,
+        event=_event_of(row),
+        body=row.body,
+        queued_at_ns=row.queued_at_ns,
+        sequence=row.sequence,
+        attempts=row.attempts,
+        next_at_ns=row.next_at_ns,
+        started_at_ns=row.started_at_ns or None,
+    )
+
+
+def _event_of(row: StoredDelivery) -> WebhookEvent:
+    """For the record of its fate only: what is sent is the body, whatever is in it."""
+    try:
+        return Parse(row.body, WebhookEvent(), ignore_unknown_fields=True)
+    except ParseError:
+        return WebhookEvent(id=row.event_id, event=row.event)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from ..errors import DecodeError, NotReplayableError
-from ..messages import control, outputs, stats
+from ..messages import control, deliveries, endpoints, outputs, stats
 from ..messages.calls import CALLS
 from ..messages.codec import decode
 from ..messages.control import DeadLetter, Input
@@ -60,6 +60,8 @@ ATTEMPT_OVER: Final = (
     "its attempt is over and its number means another one now; if the receiver did not get the "
     "webhook, make the call again"
 )
+STORED: Final = "what is in the store is sent after the next start; restart greenroom"
+CHANGE_AGAIN: Final = "make the change again: telemetry.webhooks, or greenroom webhooks"
 RESTARTED: Final = "the actor was restarted or given up long ago; there is nothing to do"
 PART: Final = "it is never told to an actor by itself; make the call again"
 
@@ -81,6 +83,16 @@ REPLAYS: Final[Mapping[type, Enters | Refusal]] = {
     stats.SampleSkipped: "it only counts a sample that is not valid; there is nothing to do",
     outputs.AttemptEnded: ATTEMPT_OVER,
     outputs.RetryDue: ATTEMPT_OVER,
+    outputs.LaneDue: "the endpoint is looked at again with its next event; there is nothing to do",
+    **dict.fromkeys(
+        (deliveries.Kept, deliveries.NotKept, deliveries.Loaded, deliveries.KeysLoaded), STORED
+    ),
+    deliveries.Requeued: STORED,
+    endpoints.EndpointChanged: CHANGE_AGAIN,
+    endpoints.EndpointRemoved: CHANGE_AGAIN,
+    **dict.fromkeys(
+        (deliveries.KeptDelivery, deliveries.StoredDelivery, deliveries.EndedDelivery), PART
+    ),
     outputs.SweepDue: "the notifier has planned its next sweep; there is nothing to do",
     control.ChildFailed: "it reports another actor's failure; `show` has that letter inside",
     control.Restart: RESTARTED,

@@ -98,6 +98,7 @@ class Wait:
     Args:
         status: Of the attempt that failed; None: it had no answer, or none failed just now.
         error: Why it failed; None: none failed just now, there is nothing to write down.
+        started_at_ns: When the first attempt was decided (Unix ns).
     """
 
     delivery_id: int
@@ -105,6 +106,7 @@ class Wait:
     seconds: float
     status: int | None = None
     error: str | None = None
+    started_at_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

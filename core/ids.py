@@ -28,13 +28,17 @@ def derive_id(
         The prefix and 12 characters, about 70 bits.
     """
     stamp = f"{node_id}\0{shard}\0{position}\0{at_ns}\0{index}\0{prefix}"
-    digest = blake2b(stamp.encode(), digest_size=16)
-    number = int.from_bytes(digest.digest(), "big")
+    return prefix + spell(blake2b(stamp.encode(), digest_size=16).digest())
+
+
+def spell(digest: bytes) -> str:
+    """Twelve characters of the alphabet, from at least 9 bytes."""
+    number = int.from_bytes(digest, "big")
     characters = []
     for _ in range(SIZE):
         number, remainder = divmod(number, len(ALPHABET))
         characters.append(ALPHABET[remainder])
-    return prefix + "".join(characters)
+    return "".join(characters)
 
 
 def derive_fraction(position: int, index: int) -> float:

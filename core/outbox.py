@@ -250,6 +250,10 @@ class Outbox:
             decisions += self._shelf.warm(lane)
         return tuple(decisions)
 
+    def sweep_seconds(self) -> float:
+        """How long to wait between two sweeps: half of the shortest `idle_seconds`."""
+        return min(lane.policy.idle_seconds for lane in self.lanes.values()) / 2
+
     def statistics(self) -> OutboxStatistics:
         """Counts; O(queues)."""
         return count_up(
@@ -288,4 +292,12 @@ class Outbox:
             retry_after=ended.retry_after,
             fraction=fraction,
         )
-        return Wait(ended.delivery_id, queue.attempt, seconds, ended.status, ended.error)
+        started_at_ns = queue.head.started_at_ns if queue.head is not None else None
+        return Wait(
+            ended.delivery_id,
+            queue.attempt,
+            seconds,
+            ended.status,
+            ended.error,
+            started_at_ns or 0,
+        )

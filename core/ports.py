@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from livekit.protocol.analytics import AnalyticsEvent, AnalyticsNodeRooms, AnalyticsStat
 
 from ..messages.control import DeadLetter, Input
 from ..messages.deliveries import EndedDelivery, KeptDelivery
+from ..messages.endpoints import Endpoint
 from .attempt import Attempt
+from .endpoints import MemoryBook
 from .metrics import Metrics
 
 
@@ -88,8 +90,8 @@ class OutboxStore(Protocol):
         """The smallest id beyond all that were ever kept."""
 
     @property
-    def pending(self) -> int:
-        """How many deliveries were pending when the store was opened."""
+    def pending(self) -> Mapping[str, int]:
+        """How many deliveries were pending when the store was opened, per endpoint id."""
 
     def keep(self, rows: Sequence[KeptDelivery], reply_to: object) -> None:
         """Write new deliveries, each with the next sequence of its (endpoint, key).
@@ -115,14 +117,30 @@ class OutboxStore(Protocol):
     def load(self, endpoint: str, key: str, after: int, limit: int, reply_to: object) -> None:
         """Ask for the pending deliveries of a queue beyond that sequence: `Loaded`."""
 
-    def load_keys(self, after: tuple[str, str], limit: int, reply_to: object) -> None:
-        """Ask for the queues with pending deliveries beyond that (endpoint, key): `KeysLoaded`."""
+    def load_keys(self, endpoint: str, after: str, limit: int, reply_to: object) -> None:
+        """Ask for an endpoint's queues with pending deliveries beyond that key: `KeysLoaded`."""
 
     def watch(self, reply_to: object) -> None:
         """From now on, `Requeued` enters for what somebody outside asks to be sent again.
 
         A delivery may come in it that is held already, or in an earlier answer.
         """
+
+
+class EndpointBook(Protocol):
+    """Knows the endpoints that the settings do not have, or have in another state.
+
+    With a store it knows them beyond the process's life.
+    """
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Those that there are now, in the order in which they were added."""
+
+    def put(self, endpoint: Endpoint) -> None:
+        """An egress request has named a new one; returns at once."""
+
+    def disabled(self, endpoint_id: str, reason: str) -> None:
+        """It does not want any more webhooks; returns at once."""
 
 
 class Reporter(Protocol):
@@ -157,4 +175,5 @@ class Ports:
     reporter: Reporter
     dead_letters: DeadLetterBox
     host: Host
+    endpoints: EndpointBook = field(default_factory=MemoryBook)
     outbox: OutboxStore | None = None  # None: webhooks are kept in memory

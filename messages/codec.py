@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError as ProtobufDecodeError
 from google.protobuf.message import Message
 
 from ..errors import DecodeError, UnknownMessageError
-from . import calls, control, deliveries, outputs, stats
+from . import calls, control, deliveries, endpoints, outputs, stats
 
 VERSION: Final = 1
 MAX_BYTES: Final = 16 * 1024 * 1024  # far above the largest event; bounds what is parsed at all
@@ -107,6 +107,8 @@ def _coder_of(hint: Any) -> _Coder:  # type hints have no common type
         return _Coder(_same, lambda wire: _checked(wire, hint))
     if issubclass(hint, StrEnum):
         return _Coder(str, lambda wire: hint(_checked(wire, str)))
+    if hint is endpoints.Endpoint:
+        return _Coder(endpoints.to_text, lambda wire: endpoints.from_text(_checked(wire, str)))
     if issubclass(hint, Message):
         return _Coder(
             lambda value: value.SerializeToString(),
@@ -172,8 +174,8 @@ _MESSAGES: Final = (
     *(outputs.AttemptEnded, outputs.RetryDue, outputs.LaneDue, outputs.SweepDue),
     *(deliveries.KeptDelivery, deliveries.StoredDelivery, deliveries.EndedDelivery),
     *(deliveries.Kept, deliveries.NotKept, deliveries.Loaded, deliveries.KeysLoaded),
+    *(deliveries.Requeued, endpoints.EndpointChanged, endpoints.EndpointRemoved),
     *(
-        deliveries.Requeued,
         control.Stamped,
         control.AskWorkers,
         control.WorkerStatus,

@@ -84,7 +84,6 @@ class Numbered(NamedTuple):
 class KeyCount(NamedTuple):
     """How many deliveries of a queue are pending."""
 
-    endpoint: str
     key: str
     pending: int
 
@@ -115,9 +114,11 @@ class Loaded:
 
 @message
 class KeysLoaded:
-    """The next queues with pending deliveries, by (endpoint, key); fewer: that was all."""
+    """The next queues of an endpoint with pending deliveries, by key; fewer than `limit`: all."""
 
+    endpoint: str
     rows: tuple[KeyCount, ...]
+    limit: int
 
 
 @message

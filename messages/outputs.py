@@ -10,6 +10,7 @@ from livekit.protocol.webhook import WebhookEvent
 
 from ._message import message
 from .deliveries import StoreAnswer
+from .endpoints import EndpointInput
 
 
 @message
@@ -82,4 +83,6 @@ class SweepDue:
 
 
 RecorderCommand: TypeAlias = RecordStats | RecordEvent | RecordNodeRooms
-NotifierInput: TypeAlias = AttemptEnded | RetryDue | LaneDue | SweepDue | StoreAnswer
+NotifierInput: TypeAlias = (
+    AttemptEnded | RetryDue | LaneDue | SweepDue | StoreAnswer | EndpointInput
+)

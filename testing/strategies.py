@@ -8,7 +8,7 @@ covered without a word here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -20,8 +20,10 @@ from hypothesis import strategies as st
 from livekit.protocol.analytics import AnalyticsStat, StreamType
 from livekit.protocol.models import TrackSource, TrackType
 
+from ..config import POLICIES
 from ..messages.calls import CALLS, Call, TrackStats
 from ..messages.codec import MESSAGE_TYPES
+from ..messages.endpoints import Endpoint, Origin
 from ..messages.ids import StatsKey
 
 T = TypeVar("T")
@@ -81,6 +83,32 @@ def stats_keys() -> st.SearchStrategy[StatsKey]:
         track_source=st.sampled_from(TrackSource.values()),
         track_type=st.sampled_from(TrackType.values()),
         track=st.booleans(),
+    )
+
+
+def endpoints() -> st.SearchStrategy[Endpoint]:
+    """Any endpoint, valid whether its URL and keys are or not."""
+    texts = st.lists(st.text(max_size=12), max_size=MAX_ITEMS)
+    policy = st.builds(
+        replace,
+        st.sampled_from([*POLICIES.values()]),
+        max_attempts=st.integers(1, 99),
+        retry_client_errors=st.frozensets(st.integers(400, 499), max_size=MAX_ITEMS),
+    )
+    return st.builds(
+        Endpoint,
+        url=st.text(max_size=12),
+        keys=texts,
+        secrets=st.dictionaries(st.text(max_size=12), st.text(max_size=12), max_size=MAX_ITEMS),
+        include_events=texts,
+        exclude_events=texts,
+        rooms=texts,
+        policy=st.sampled_from(list(POLICIES)) | policy,
+        rate_per_second=st.none() | st.floats(0.001, 1e6),
+        allow_private=st.booleans(),
+        is_enabled=st.booleans(),
+        id=st.text(max_size=12),
+        origin=st.sampled_from(Origin),
     )
 
 
@@ -176,9 +204,14 @@ def _typed(hint: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(hint)
     if issubclass(hint, Message):
         return protobufs(hint)
-    return stats_keys() if hint is StatsKey else _records(hint)
+    made = _MADE.get(hint)
+    return _records(hint) if made is None else made()
 
 
+_MADE: Final[Mapping[type, Callable[[], st.SearchStrategy[object]]]] = {
+    Endpoint: endpoints,
+    StatsKey: stats_keys,
+}
 _PLAIN: Final[Mapping[Callable[..., object], st.SearchStrategy[object]]] = {
     NoneType: st.none(),
     bool: st.booleans(),

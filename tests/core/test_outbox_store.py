@@ -206,7 +206,7 @@ class World:
             status = 503
         if status == 200:
             self.received[delivery.endpoint_id, delivery.key].append(delivery.sequence)
-        ended = AttemptEnded(delivery_id, sent.attempt, status, "", "", True, True, 1)
+        ended = AttemptEnded(delivery_id, sent.attempt, status, "", "", True, True)
         self.follow(self.outbox.attempt_ended(ended, self.now_ns, self.random.random()))
 
     def pass_time(self, seconds: float | None = None) -> None:

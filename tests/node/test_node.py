@@ -22,7 +22,9 @@ from greenroom.core.webhook import encode_body
 HERE: Final = Path(__file__).resolve().parent
 OLD: Final = SigningKey("APIold", "sécret-sécret-sécret-sécret-0123456789")
 NEW: Final = SigningKey("APInew", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-EVENT: Final = WebhookEvent(event="room_started", room=Room(name="日本語"), id="EV_1", created_at=7)
+EVENT: Final = WebhookEvent(
+    event="room_started", room=Room(name="日本語"), id="EV_1", created_at=7
+)
 BODY: Final = encode_body(EVENT)
 
 Judge: TypeAlias = Callable[[dict[str, str], bytes, SigningKey], dict[str, str]]

@@ -28,7 +28,7 @@ SYSTEM_INPUTS: list[Input] = [
     Kept((Numbered(1, 1),)),
     NotKept((1,), "outbox_full"),
     Loaded("primary", "lobby", ()),
-    KeysLoaded(()),
+    KeysLoaded("EP", (), 1),
     Requeued(()),
 ]
 

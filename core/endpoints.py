@@ -1,0 +1,158 @@
+"""Endpoints from settings and from egress requests, and the keys that sign for them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Final
+
+from livekit.protocol.models import WebhookConfig
+from livekit.protocol.webhook import WebhookEvent
+
+from ..config import WebhookSettings
+from ..errors import ConfigError, TransportError, UnsendableError
+from ..messages.endpoints import Endpoint, Origin
+from .ids import spell
+from .signatures import SigningKey
+from .url import check_url
+from .webhook import NO_SECRET, NO_SECRET_FOR_KEY, is_allowed, sign
+
+PREFIX: Final = "EP_"
+PREFIX_MARK: Final = "*"
+
+
+class MemoryBook:
+    """A `core.ports.EndpointBook` for as long as the process lives; of the notifier's thread."""
+
+    def __init__(self, endpoints: Iterable[Endpoint] = ()) -> None:
+        self._endpoints = {endpoint.id: endpoint for endpoint in endpoints}
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Those that were put, the oldest first."""
+        return tuple(self._endpoints.values())
+
+    def put(self, endpoint: Endpoint) -> None:
+        """Know this one."""
+        self._endpoints[endpoint.id] = endpoint
+
+    def disabled(self, endpoint_id: str, reason: str) -> None:
+        """Know that it is disabled."""
+        if (endpoint := self._endpoints.get(endpoint_id)) is not None:
+            self.put(replace(endpoint, is_enabled=False, reason=reason))
+
+
+def endpoint_id(origin: Origin, url: str, api_key: str, index: int = 0) -> str:
+    """The same for the same endpoint after every start, so that its deliveries find it.
+
+    Args:
+        origin: Endpoints of other origins are others.
+        url: Where it is.
+        api_key: Who signs, for an extra one; empty for one of the settings, whose keys may change.
+        index: Tells those apart that are the same otherwise.
+    """
+    text = "\0".join((origin, url, api_key, str(index)))
+    return PREFIX + spell(blake2b(text.encode(), digest_size=16).digest())
+
+
+def configured_endpoints(webhook: WebhookSettings) -> tuple[Endpoint, ...]:
+    """One for each URL of the settings, in their order; a URL that is there twice gets two."""
+    seen: Counter[str] = Counter()
+    endpoints = []
+    for url in webhook.urls:
+        endpoints.append(
+            Endpoint(
+                url=url,
+                keys=(webhook.api_key,),
+                include_events=webhook.include_events,
+                exclude_events=webhook.exclude_events,
+                policy=webhook.policy,
+                allow_private=webhook.allow_private,
+                id=endpoint_id(Origin.CONFIG, url, "", seen[url]),
+                origin=Origin.CONFIG,
+            )
+        )
+        seen[url] += 1
+    return tuple(endpoints)
+
+
+def extra_endpoint(extra: WebhookConfig, webhook: WebhookSettings) -> Endpoint:
+    """The endpoint that an egress request names; signed with its key, or the configured one."""
+    api_key = extra.signing_key or webhook.api_key
+    return Endpoint(
+        url=extra.url,
+        keys=(api_key,),
+        include_events=tuple(extra.filter_params.include_events),
+        exclude_events=tuple(extra.filter_params.exclude_events),
+        policy=webhook.policy,
+        allow_private=webhook.allow_private,
+        id=endpoint_id(Origin.EXTRA, extra.url, api_key),
+        origin=Origin.EXTRA,
+    )
+
+
+def signing_keys(endpoint: Endpoint, keys: Mapping[str, str]) -> tuple[SigningKey, ...]:
+    """The keys of an endpoint with their secrets, the primary one first.
+
+    Args:
+        endpoint: Its own secrets come first.
+        keys: API key -> secret, of the settings.
+
+    Raises:
+        UnsendableError: It has no key, or one has no secret. The texts are the original's.
+    """
+    if not any(endpoint.keys):
+        raise UnsendableError(NO_SECRET)
+    found = []
+    for api_key in endpoint.keys:
+        secret = endpoint.secrets.get(api_key) or keys.get(api_key)
+        if not secret:
+            raise UnsendableError(NO_SECRET_FOR_KEY)
+        found.append(SigningKey(api_key, secret))
+    return tuple(found)
+
+
+def check_endpoint(endpoint: Endpoint, keys: Mapping[str, str]) -> None:
+    """Try out its URL and keys now, and not at the first webhook.
+
+    Raises:
+        ConfigError: One of them is no use; the text names it.
+    """
+    try:
+        check_url(endpoint.url)
+    except TransportError as error:
+        raise ConfigError(f"endpoint.url: {error}") from error
+    try:
+        for key in signing_keys(endpoint, keys):
+            sign(b"", key.api_key, key.secret, 0)
+    except UnsendableError as error:
+        raise ConfigError(f"endpoint.keys: {error}") from error
+
+
+def accepts(endpoint: Endpoint, event_name: str, room_name: str) -> bool:
+    """Whether an endpoint's filters let this event through.
+
+    Args:
+        endpoint: Its own filters count, whether it is enabled or not.
+        event_name: Such as `room_started`.
+        room_name: Empty: it belongs to no room.
+    """
+    if not is_allowed(event_name, endpoint.include_events, endpoint.exclude_events):
+        return False
+    return not endpoint.rooms or any(_matches(one, room_name) for one in endpoint.rooms)
+
+
+def room_of(event: WebhookEvent) -> str:
+    """The name of the room that an event is about; empty if it is about none."""
+    if event.HasField("room"):
+        return event.room.name
+    if event.HasField("egress_info"):
+        return event.egress_info.room_name
+    return event.ingress_info.room_name
+
+
+def _matches(pattern: str, room_name: str) -> bool:
+    if pattern.endswith(PREFIX_MARK):
+        return room_name.startswith(pattern.removesuffix(PREFIX_MARK))
+    return room_name == pattern
