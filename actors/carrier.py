@@ -7,6 +7,7 @@ of this actor the rest is carried out, and only what cannot be is given up.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import Final, assert_never
 
 from ..core.attempt import Attempt
@@ -116,7 +117,7 @@ class Carrier(GreenroomActor):
             case LoadKeys(endpoint_id, after, limit):
                 self._store.load_keys(endpoint_id, after, limit, self.myAddress)
             case Disable(endpoint_id, reason):
-                self.book.disabled(endpoint_id, reason)
+                self._disable(endpoint_id, reason)
             case Done():
                 self._finish(decision)
             case _:
@@ -127,6 +128,12 @@ class Carrier(GreenroomActor):
         if self.store is None:
             raise LookupError("there is no store: nothing is in it")
         return self.store
+
+    def _disable(self, endpoint_id: str, reason: str) -> None:
+        if (endpoint := self._endpoints.get(endpoint_id)) is not None:
+            disabled = replace(endpoint, is_enabled=False, reason=reason)
+            self._endpoints[endpoint_id] = disabled
+            self.book.put(disabled)
 
     def _keep(self, delivery: Delivery) -> None:
         event = delivery.event

@@ -18,7 +18,7 @@ from livekit.protocol.models import WebhookConfig
 from livekit.protocol.webhook import WebhookEvent
 
 from ..core.delivery import Delivery, Outcome
-from ..core.endpoints import accepts, configured_endpoints, extra_endpoint, room_of, signing_keys
+from ..core.endpoints import accepts, extra_endpoint, known_endpoints, room_of, signing_keys
 from ..core.ids import derive_fraction
 from ..core.outbox import Outbox
 from ..core.webhook import encode_body, event_key
@@ -53,7 +53,7 @@ class Notifier(Carrier):
         else:
             self.outbox = Outbox(pending=self.store.pending, next_id=self.store.next_id)
             self.store.watch(self.myAddress)
-        for endpoint in (*configured_endpoints(self._webhook), *self.book.endpoints()):
+        for endpoint in known_endpoints(self._webhook, self.book.endpoints()):
             self._put(endpoint, at_ns=0)
 
     @told(Notify)

@@ -21,6 +21,7 @@ from .webhook import NO_SECRET, NO_SECRET_FOR_KEY, is_allowed, sign
 
 PREFIX: Final = "EP_"
 PREFIX_MARK: Final = "*"
+NOT_CONFIGURED: Final = "the settings do not have it any more"
 
 
 class MemoryBook:
@@ -37,10 +38,9 @@ class MemoryBook:
         """Know this one."""
         self._endpoints[endpoint.id] = endpoint
 
-    def disabled(self, endpoint_id: str, reason: str) -> None:
-        """Know that it is disabled."""
-        if (endpoint := self._endpoints.get(endpoint_id)) is not None:
-            self.put(replace(endpoint, is_enabled=False, reason=reason))
+    def remove(self, endpoint_id: str) -> None:
+        """Know it no longer."""
+        self._endpoints.pop(endpoint_id, None)
 
 
 def endpoint_id(origin: Origin, url: str, api_key: str, index: int = 0) -> str:
@@ -75,6 +75,25 @@ def configured_endpoints(webhook: WebhookSettings) -> tuple[Endpoint, ...]:
         )
         seen[url] += 1
     return tuple(endpoints)
+
+
+def known_endpoints(webhook: WebhookSettings, kept: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
+    """All endpoints: those of the settings, and those that a book has kept.
+
+    Of one of the settings the book has kept whether it is enabled; the rest is as the settings
+    are now. One that they no longer have is disabled: what it has not got yet waits.
+    """
+    known = {endpoint.id: endpoint for endpoint in configured_endpoints(webhook)}
+    for endpoint in kept:
+        if endpoint.id in known:
+            known[endpoint.id] = replace(
+                known[endpoint.id], is_enabled=endpoint.is_enabled, reason=endpoint.reason
+            )
+        elif endpoint.origin is Origin.CONFIG:
+            known[endpoint.id] = replace(endpoint, is_enabled=False, reason=NOT_CONFIGURED)
+        else:
+            known[endpoint.id] = endpoint
+    return tuple(known.values())
 
 
 def extra_endpoint(extra: WebhookConfig, webhook: WebhookSettings) -> Endpoint:

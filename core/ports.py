@@ -137,10 +137,7 @@ class EndpointBook(Protocol):
         """Those that there are now, in the order in which they were added."""
 
     def put(self, endpoint: Endpoint) -> None:
-        """An egress request has named a new one; returns at once."""
-
-    def disabled(self, endpoint_id: str, reason: str) -> None:
-        """It does not want any more webhooks; returns at once."""
+        """There is a new one, or one is other than before; returns at once."""
 
 
 class Reporter(Protocol):

@@ -1,0 +1,140 @@
+"""The endpoints in the database: they outlive the process, and another one can change them."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import TypeAlias
+
+from ..core.endpoints import MemoryBook
+from ..messages.endpoints import (
+    Endpoint,
+    EndpointChanged,
+    EndpointRemoved,
+    from_text,
+    to_text,
+)
+from .store import Job, Store
+
+OnChange: TypeAlias = Callable[[EndpointChanged | EndpointRemoved], bool]
+
+
+class StoredBook(MemoryBook):
+    """A `core.ports.EndpointBook` in a store. Safe from any thread.
+
+    Args:
+        store: Writes it; closed by whoever made it.
+
+    Raises:
+        StoreError: The database cannot be read.
+        ConfigError: A row in it is malformed.
+    """
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store.read(select_endpoints))
+        self._store = store
+        self._writing = 0  # changes of this process that are not in the database yet
+        self._lock = threading.Lock()
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Those that were put, the oldest first."""
+        with self._lock:
+            return super().endpoints()
+
+    def put(self, endpoint: Endpoint) -> None:
+        """Know this one, and write it down."""
+        with self._lock:
+            super().put(endpoint)
+        self._write(partial(upsert, endpoint=endpoint, at_ns=time.time_ns()))
+
+    def remove(self, endpoint_id: str) -> None:
+        """Know it no longer. What it has not got yet stays in the store."""
+        with self._lock:
+            super().remove(endpoint_id)
+        self._write(partial(delete, endpoint_id=endpoint_id))
+
+    def watch(self, on_change: OnChange) -> None:
+        """From now on, tell what another process changes.
+
+        Args:
+            on_change: Called on the store's thread, once a second at most. False: it cannot take
+                it now and is told again.
+        """
+        self._store.watch(partial(self._look, on_change))
+
+    def _write(self, job: Job[object]) -> None:
+        with self._lock:
+            self._writing += 1
+        self._store.submit(job).add_done_callback(self._on_written)
+
+    def _on_written(self, done: Future[object]) -> None:
+        with self._lock:
+            self._writing -= 1
+
+    def _look(self, on_change: OnChange, connection: sqlite3.Connection) -> bool:
+        stored = {endpoint.id: endpoint for endpoint in select_endpoints(connection)}
+        with self._lock:
+            if self._writing:
+                return True  # what is read may be older than what is known
+            known = dict(self._endpoints)
+        changes: list[EndpointChanged | EndpointRemoved] = [
+            EndpointChanged(endpoint)
+            for endpoint in stored.values()
+            if known.get(endpoint.id) != endpoint
+        ]
+        changes += [EndpointRemoved(one) for one in known if one not in stored]
+        for change in changes:
+            if not on_change(change):
+                return True
+            with self._lock:
+                self._take(change)
+        return False
+
+    def _take(self, change: EndpointChanged | EndpointRemoved) -> None:
+        if isinstance(change, EndpointChanged):
+            super().put(change.endpoint)
+        else:
+            super().remove(change.endpoint_id)
+
+
+def select_endpoints(connection: sqlite3.Connection) -> list[Endpoint]:
+    """All of them, the oldest first.
+
+    Raises:
+        ConfigError: A row is malformed.
+    """
+    rows = connection.execute("SELECT settings FROM endpoints ORDER BY created_at_ns, rowid")
+    return [from_text(settings) for (settings,) in rows]
+
+
+def upsert(connection: sqlite3.Connection, *, endpoint: Endpoint, at_ns: int) -> None:
+    """Write it; a known one keeps its place."""
+    connection.execute(
+        """
+        INSERT INTO endpoints
+            (id, origin, url, settings, state, reason, created_at_ns, updated_at_ns)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (id) DO UPDATE SET
+            url = excluded.url, settings = excluded.settings, state = excluded.state,
+            reason = excluded.reason, updated_at_ns = excluded.updated_at_ns
+        """,
+        (
+            endpoint.id,
+            endpoint.origin.value,
+            endpoint.url,
+            to_text(endpoint),
+            "active" if endpoint.is_enabled else "disabled",
+            endpoint.reason,
+            at_ns,
+            at_ns,
+        ),
+    )
+
+
+def delete(connection: sqlite3.Connection, *, endpoint_id: str) -> bool:
+    """Delete it; False: there was none."""
+    return connection.execute("DELETE FROM endpoints WHERE id = ?", (endpoint_id,)).rowcount > 0
