@@ -18,6 +18,7 @@ from ..core.times import NS_PER_SECOND
 from ..messages import calls, track_calls
 from ..messages.calls import Call
 from ..messages.control import Stamped
+from ..messages.endpoints import EndpointChanged, EndpointRemoved
 from ..messages.outputs import (
     Notify,
     RecorderCommand,
@@ -127,6 +128,11 @@ class Announcer(GreenroomActor):
         """A webhook without an event."""
         extra = webhook_events.extra_webhooks(call.info)
         self._notify(webhook_events.webhook_of(call), stamp, extra)
+
+    @stamped(EndpointChanged, EndpointRemoved)
+    def on_endpoint(self, change: EndpointChanged | EndpointRemoved, stamp: Stamped) -> None:
+        """The notifier's, and not before the calls that were made before."""
+        self.send(self.notifier, stamp)
 
     @stamped(calls.LocalRoomState)
     def on_local_room_state(self, call: calls.LocalRoomState, stamp: Stamped) -> None:

@@ -1,4 +1,4 @@
-"""The endpoints in the database: they outlive the process, and another one can change them."""
+"""LastingBook: the endpoints, in the database if there is one, where another process can change them."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from .store import Job, Store
 OnChange: TypeAlias = Callable[[EndpointChanged | EndpointRemoved], bool]
 
 
-class StoredBook(MemoryBook):
-    """A `core.ports.EndpointBook` in a store. Safe from any thread.
+class LastingBook(MemoryBook):
+    """A `core.ports.EndpointBook` in a store, if there is one. Safe from any thread.
 
     Args:
-        store: Writes it; closed by whoever made it.
+        store: Writes it; closed by whoever made it. None: it lasts as long as the process.
 
     Raises:
         StoreError: The database cannot be read.
         ConfigError: A row in it is malformed.
     """
 
-    def __init__(self, store: Store) -> None:
-        super().__init__(store.read(select_endpoints))
+    def __init__(self, store: Store | None) -> None:
+        super().__init__([] if store is None else store.read(select_endpoints))
         self._store = store
         self._writing = 0  # changes of this process that are not in the database yet
         self._lock = threading.Lock()
@@ -64,9 +64,16 @@ class StoredBook(MemoryBook):
             on_change: Called on the store's thread, once a second at most. False: it cannot take
                 it now and is told again.
         """
-        self._store.watch(partial(self._look, on_change))
+        if self._store is not None:
+            self._store.watch(partial(self._look, on_change))
+
+    def wait_idle(self, timeout_seconds: float | None) -> bool:
+        """Wait until every change so far is written; False: it was not in time."""
+        return self._store is None or self._store.wait_idle(timeout_seconds)
 
     def _write(self, job: Job[object]) -> None:
+        if self._store is None:
+            return
         with self._lock:
             self._writing += 1
         self._store.submit(job).add_done_callback(self._on_written)

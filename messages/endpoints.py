@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from ..config import (
     POLICIES,
@@ -117,7 +117,7 @@ def from_text(text: str) -> Endpoint:
     try:
         plain = json.loads(text)
         if isinstance(plain.get("policy"), dict):
-            policy = {
+            policy: dict[str, Any] = {
                 name: frozenset(value) if isinstance(value, list) else value
                 for name, value in plain["policy"].items()
             }

@@ -1,0 +1,153 @@
+"""`telemetry.webhooks`: the endpoints, changeable while greenroom runs."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Protocol
+
+from ..config import WebhookSettings
+from ..core.endpoints import PREFIX, check_endpoint, known_endpoints
+from ..core.ids import spell
+from ..errors import ConfigError
+from ..messages.endpoints import Endpoint, EndpointChanged, EndpointInput, EndpointRemoved, Origin
+
+FIXED = frozenset({"id", "origin", "is_enabled", "reason"})
+
+
+class Book(Protocol):
+    """Where the endpoints are kept."""
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Those that there are now."""
+
+    def put(self, endpoint: Endpoint) -> None:
+        """Keep this one."""
+
+    def remove(self, endpoint_id: str) -> None:
+        """Keep it no longer."""
+
+
+class Webhooks:
+    """The endpoints of one telemetry. Safe from any thread; changes take effect in order.
+
+    Args:
+        settings: Its URLs are endpoints too, and its keys sign.
+        book: Keeps what is added here.
+        enter: Tells the notifier; False: it cannot be told any more.
+    """
+
+    def __init__(
+        self, settings: WebhookSettings, book: Book, enter: Callable[[EndpointInput], bool]
+    ) -> None:
+        self._settings = settings
+        self._book = book
+        self._enter = enter
+        self._lock = threading.Lock()  # a change reads, then writes
+
+    def __repr__(self) -> str:
+        return f"<Webhooks {len(self.endpoints())} endpoints>"
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """All there are: of the settings, added ones, and those that egress requests named."""
+        return known_endpoints(self._settings, self._book.endpoints())
+
+    def add(self, url: str, **settings: Any) -> Endpoint:
+        """Send webhooks there too, from now on.
+
+        Args:
+            url: Where they are POSTed to.
+            settings: Fields of `Endpoint`; without `keys` it is signed with the configured key.
+
+        Returns:
+            The endpoint with its id.
+
+        Raises:
+            ConfigError: A setting is wrong, or there is no secret to sign with.
+        """
+        _refuse_fixed(settings)
+        settings.setdefault("keys", (self._settings.api_key,))
+        endpoint_id = PREFIX + spell(secrets.token_bytes(16))
+        endpoint = Endpoint(url=url, id=endpoint_id, origin=Origin.ADDED, **settings)
+        with self._lock:
+            self._change(endpoint)
+        return endpoint
+
+    def update(self, endpoint_id: str, **changes: Any) -> Endpoint:
+        """Change an endpoint: also for what it has not got yet, except which events it gets.
+
+        Args:
+            endpoint_id: As `endpoints()` shows it.
+            changes: Fields of `Endpoint`. To exchange keys: `keys=("new", "old")`, then `("new",)`.
+
+        Raises:
+            ConfigError: There is no such endpoint, a setting is wrong, or it is one of the
+                settings that greenroom was started with.
+        """
+        _refuse_fixed(changes)
+        with self._lock:
+            endpoint = self._added(endpoint_id)
+            changed = replace(endpoint, **changes)
+            self._change(changed)
+        return changed
+
+    def disable(self, endpoint_id: str, reason: str = "by hand") -> Endpoint:
+        """No new events for it; what it has not got yet waits.
+
+        Raises:
+            ConfigError: There is no such endpoint.
+        """
+        return self._switch(endpoint_id, is_enabled=False, reason=reason)
+
+    def enable(self, endpoint_id: str) -> Endpoint:
+        """Go on with it.
+
+        Raises:
+            ConfigError: There is no such endpoint.
+        """
+        return self._switch(endpoint_id, is_enabled=True, reason="")
+
+    def remove(self, endpoint_id: str) -> None:
+        """Forget it. What it has not got yet is not sent.
+
+        Raises:
+            ConfigError: There is no such endpoint, or it is one of the settings that greenroom
+                was started with.
+        """
+        with self._lock:
+            self._added(endpoint_id)
+            self._book.remove(endpoint_id)
+            self._enter(EndpointRemoved(endpoint_id))
+
+    def _switch(self, endpoint_id: str, *, is_enabled: bool, reason: str) -> Endpoint:
+        with self._lock:
+            changed = replace(self._known(endpoint_id), is_enabled=is_enabled, reason=reason)
+            self._change(changed)
+        return changed
+
+    def _change(self, endpoint: Endpoint) -> None:
+        check_endpoint(endpoint, self._settings.keys)
+        self._book.put(endpoint)
+        self._enter(EndpointChanged(endpoint))
+
+    def _known(self, endpoint_id: str) -> Endpoint:
+        for endpoint in self.endpoints():
+            if endpoint.id == endpoint_id:
+                return endpoint
+        raise ConfigError(f"endpoint_id: there is no endpoint {endpoint_id!r}")
+
+    def _added(self, endpoint_id: str) -> Endpoint:
+        endpoint = self._known(endpoint_id)
+        if endpoint.origin is Origin.CONFIG:
+            raise ConfigError(
+                f"endpoint_id: {endpoint_id} is of the settings that greenroom was started with; "
+                "change it there, or disable it"
+            )
+        return endpoint
+
+
+def _refuse_fixed(settings: dict[str, Any]) -> None:
+    for name in settings.keys() & FIXED:
+        raise ConfigError(f"endpoint.{name}: is not set this way")
