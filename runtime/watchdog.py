@@ -46,6 +46,8 @@ REST_AFTER_NS: Final = 500_000_000
 # A handler that does not come back is named again after this time, then after twice as long …
 REPEAT_NS: Final = 5_000_000_000
 REPEAT_MAX_NS: Final = 300_000_000_000
+# What is interrupted has this long to end, or as long as the limit is, if that is longer.
+GRACE_NS: Final = 100_000_000
 
 DELIVERING: Final = frozenset(
     {
@@ -235,7 +237,7 @@ class Watchdog:
         who, what = name_actor(instance), name_message(delivery.message)
         error = HandlerTimeoutError(who, what, held_ns / 1e9)
         if self._give_up_at_ns is None:
-            self._give_up_at_ns = held_ns + limit_ns
+            self._give_up_at_ns = held_ns + max(limit_ns, GRACE_NS)
         if held_ns >= self._give_up_at_ns:
             self._ended.set()
             self._give_up(error, "".join(traceback.format_stack(frame)))
