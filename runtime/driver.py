@@ -268,8 +268,11 @@ class Driver:
         try:
             with self._taking_turn(NO_LIMIT):
                 while not self._is_over():
-                    if self._dispatcher.run(self._is_over):
-                        self._nap(NO_LIMIT, self._held)
+                    try:
+                        if self._dispatcher.run(self._is_over):
+                            self._nap(NO_LIMIT, self._held)
+                    except HandlerTimeoutError:  # the dispatcher keeps them: see `interrupt`
+                        log.exception("an interrupt went astray; the message in hand may be lost")
         except BaseException as error:
             log.critical("the dispatch thread is dead", exc_info=error)
             self.broken = self.broken or error

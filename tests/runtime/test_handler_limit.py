@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
 
@@ -45,10 +46,8 @@ class Endless(Actor):
                     pass
             case "keep":
                 while True:
-                    try:
+                    with suppress(Exception):
                         time.monotonic()
-                    except Exception:  # noqa: BLE001, S110
-                        pass
             case "retry":
                 if self.runs == 1:
                     raise ValueError("the first time")
@@ -109,7 +108,7 @@ class Unaware(Actor):
                 if self.runs == 1:
                     for _ in iter(self.opened.acquire, True):
                         pass
-                1 / nothing  # noqa: B018
+                1 / nothing
 
 
 @pytest.fixture(params=["sampled", "timed"])
@@ -165,9 +164,9 @@ def test_an_endless_handler_is_ended_once_and_its_message_is_poison(
 
     assert isinstance(poison, PoisonMessage)
     assert poison.poisonMessage == message
-    assert "in receiveMessage\n" in poison.details
-    assert "HandlerTimeoutError: Endless has held the dispatch thread for" in poison.details
-    assert "with a str" in poison.details
+    assert "in receiveMessage\n" in str(poison.details)
+    assert "HandlerTimeoutError: Endless has held the dispatch thread for" in str(poison.details)
+    assert "with a str" in str(poison.details)
     assert system.ask(sibling, "hello", 5) == "hello"
     assert system.ask(endless, "runs", 5) == 2, "it did not try again"
 
@@ -197,7 +196,7 @@ def test_the_second_try_after_a_failure_is_ended_too(system: ActorSystem) -> Non
     poison = system.ask(endless, "retry", 10)
 
     assert isinstance(poison, PoisonMessage)
-    assert "HandlerTimeoutError" in poison.details
+    assert "HandlerTimeoutError" in str(poison.details)
     assert system.ask(endless, "runs", 5) == 3
 
 
@@ -279,7 +278,7 @@ def test_a_failure_at_the_limit_is_an_ordinary_failure(
 
     poison = system.listen(5)
     assert isinstance(poison, PoisonMessage)
-    assert "ZeroDivisionError" in poison.details
+    assert "ZeroDivisionError" in str(poison.details)
     assert system.ask(late, "runs", 5) == 2, "it tried again"
 
 
@@ -302,7 +301,7 @@ def test_a_base_whose_handler_cannot_be_ended_is_broken_and_says_where(
     opened = threading.Event()
 
     system.tell(blocked, opened)
-    with pytest.raises(SystemBrokenError, match="stuck: Blocked has held the dispatch thread"):
+    with pytest.raises(SystemBrokenError, match="stuck: Blocked has held the"):
         system.listen(10)
 
     for call in (
@@ -341,7 +340,7 @@ def test_without_a_limit_a_handler_may_take_for_ever() -> None:
 
 @pytest.mark.parametrize("limit", [0, -1, float("nan"), "30"])
 def test_a_limit_that_is_no_positive_number_is_refused(limit: Any) -> None:
-    with pytest.raises(ConfigError, match="^handler_limit_s: "):
+    with pytest.raises(ConfigError, match=r"^handler_limit_s: "):
         InProcessBase(SystemClock(), handler_limit_s=limit)
 
 
@@ -399,46 +398,45 @@ class Busy(Actor):
         elif msg == "done":
             self.send(sender, self.done)
         elif isinstance(msg, int):
-            for _ in range(msg % 7 * 10):
+            for _ in range(msg % 7 * 100):
                 pass
-            self.send(self.sink, msg % 3)
+            self.send(self.sink, msg % 7 * 10_000)
             self.done += 1
 
 
 def test_handlers_that_are_interrupted_at_any_moment_lose_no_other_message(
-    slices: None, eager: None
+    slices: None, eager: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     base = InProcessBase(SystemClock(), handler_limit_s=None)
     base.start()
     system = ActorSystem(base, transientUnique=True)
     busy = system.createActor(Busy)
-    sink = system.ask(busy, "sink", 5)
+    system.ask(busy, "sink", 5)
     thread = dispatch_thread()
     ended = threading.Event()
     hits: list[int] = []
-    poisoned = 0
-    rounds = 2_000
 
     def shoot() -> None:
         error = HandlerTimeoutError("Busy", "int", 0.0)
-        while not ended.wait(0.0005):
-            handler = find_handler(sys._current_frames().get(thread.ident or 0))
-            if handler is not None and interrupt(thread.ident or 0, handler, error, RUNTIME_FILES):
+        ident = thread.ident or 0
+        while not ended.is_set():
+            handler = find_handler(sys._current_frames().get(ident))
+            if handler is not None and interrupt(ident, handler, error, RUNTIME_FILES):
                 hits.append(1)
 
     shooter = threading.Thread(target=shoot)
     shooter.start()
-    for number in range(rounds):
-        system.tell(busy, number)
-        system.tell(busy, number + 1)
-        poisoned += system.listen(0) is not None
-    assert base.barrier(20)
+    for first in range(0, 8_000, 100):
+        for number in range(first, first + 100):
+            system.tell(busy, number)
+        assert base.barrier(20)
     ended.set()
     shooter.join(5)
 
+    poisoned = 0
     while system.listen(0) is not None:
         poisoned += 1
     assert hits
-    assert system.ask(busy, "done", 5) + poisoned == 2 * rounds
-    assert 0 < system.ask(sink, "done", 5) <= 2 * rounds
-    base.shutdown(5)
+    assert "astray" not in caplog.text
+    assert system.ask(busy, "done", 5) + poisoned == 8_000
+    assert base.shutdown(5)
