@@ -173,19 +173,26 @@ class Dispatcher:
         """As `_run_slice`, with a look at the clock after each message."""
         meter = self.meter
         before_ns = perf_counter_ns()
-        for count in range(SLICE):
-            envelope = self._next()
-            if envelope is None:
-                self._reach_marks()
-                self.delivered += count
-                return False
-            target, message, sender = envelope
-            instance = target.instance
-            self._deliver(target, message, sender)
-            now_ns = perf_counter_ns()
-            if now_ns - before_ns > meter.slowest_ns:
-                meter.note_slow(name_actor(instance), name_message(message), now_ns - before_ns)
-            before_ns = now_ns
+        count = 0
+        try:
+            for count in range(SLICE):
+                envelope = self._next()
+                if envelope is None:
+                    self._reach_marks()
+                    self.delivered += count
+                    return False
+                target, message, sender = envelope
+                instance = target.instance
+                self._deliver(target, message, sender)
+                now_ns = perf_counter_ns()
+                if now_ns - before_ns > meter.slowest_ns:
+                    meter.note_slow(
+                        name_actor(instance), name_message(message), now_ns - before_ns
+                    )
+                before_ns = now_ns
+        except HandlerTimeoutError:  # late, as in `_run_slice`
+            self.delivered += count + 1
+            return True
         self.delivered += SLICE
         return True
 
@@ -211,13 +218,17 @@ class Dispatcher:
             self._marks.popleft().reach()
 
     def _deliver(self, target: Cell, message: object, sender: Cell) -> None:
+        actor = target.actor
         try:
-            is_ordinary = target.actor is not None and not isinstance(message, ActorSystemMessage)
-        except BaseException as error:  # noqa: BLE001 - it has a `__class__` of its own
+            if actor is not None and not isinstance(message, ActorSystemMessage):
+                actor.receiveMessage(message, sender)
+                return  # what is late for it comes out where this was called
+        except BaseException as error:  # noqa: BLE001 - it is the actor's end, not ours
+            try:  # noqa: SIM105 - `suppress` would be a call itself
+                get_ident()  # as in `_handle`
+            except HandlerTimeoutError:
+                pass
             self._fail(target, message, sender, error)
-            return
-        if is_ordinary:
-            self._handle(target, message, sender, self._fail)
             return
         try:
             self._deliver_special(target, message, sender)

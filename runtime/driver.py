@@ -283,8 +283,10 @@ class Driver:
         if self.is_closed:
             return
         self.broken = error
-        self.watchdog.when_stuck(f"the dispatch thread is stuck: {error}", stack)
-        self.finish()
+        try:
+            self.watchdog.when_stuck(f"the dispatch thread is stuck: {error}", stack)
+        finally:
+            self.finish()
 
     def _is_over(self) -> bool:
         return self.is_closed or (self._population.closing and not self._population.primaries)

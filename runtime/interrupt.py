@@ -37,6 +37,7 @@ RUNTIME_FILES: Final = frozenset(str(path) for path in Path(__file__).parent.glo
 # From these the code of an actor is called: its handlers, and its constructor.
 HANDLING: Final[Set[CodeType]] = {
     Dispatcher._run_slice.__code__,
+    Dispatcher._deliver.__code__,
     Dispatcher._handle.__code__,
 }
 CONSTRUCTING: Final = Spawner.spawn.__code__
