@@ -119,6 +119,12 @@ def slices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is given up: the test decides when a handler goes on, and may be late."""
+    monkeypatch.setattr(watchdog, "GRACE_NS", FOREVER_NS)
+
+
+@pytest.fixture
 def base(slices: None) -> Iterator[InProcessBase]:
     base = InProcessBase(SystemClock(), handler_limit_s=LIMIT_S)
     base.start()
@@ -242,6 +248,7 @@ def interrupted(caplog: pytest.LogCaptureFixture) -> bool:
 
 
 @pytest.mark.parametrize("message", ["wait", "start", ActorExitRequest()])
+@pytest.mark.usefixtures("patient")
 def test_an_exception_that_comes_too_late_for_its_handler_hits_nobody(
     base: InProcessBase, system: ActorSystem, caplog: pytest.LogCaptureFixture, message: object
 ) -> None:
@@ -264,6 +271,7 @@ def test_an_exception_that_comes_too_late_for_its_handler_hits_nobody(
         assert system.ask(late, "runs", 5) == 1
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_failure_at_the_limit_is_an_ordinary_failure(
     system: ActorSystem, caplog: pytest.LogCaptureFixture
 ) -> None:
