@@ -202,7 +202,7 @@ class Settings:
         capacity: Statistics that may wait to be processed; when full, new ones are dropped and
             counted. Calls of other kinds have twice that room.
         flush_slice: Workers that are told to flush at a time, between other inputs.
-        handler_limit_seconds: A handler that takes longer, in seconds, is interrupted; None: never.
+        handler_limit_seconds: A handler that takes longer is interrupted; None: never.
         webhook: Where webhooks go.
     """
 

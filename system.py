@@ -323,8 +323,8 @@ def start(
         close_wait_seconds: A worker closed for longer than this is retired.
         capacity: Statistics that may wait to be processed; when full, new ones are dropped and
             counted. Calls of other kinds have twice that room.
-        handler_limit_seconds: An actor that takes longer for an input, in seconds, is interrupted; if
-            that does not help for as long again, greenroom is broken. None: never.
+        handler_limit_seconds: An actor that takes longer for an input is interrupted; if that does
+            not help for as long again, greenroom is broken. None: never.
         clock: A `VirtualClock` for tests and replays; None is the system's clock.
         children: Classes to run in place of greenroom's own actors, for tests.
         data_dir: Keeps the dead letters, for one process at a time; None: in memory.

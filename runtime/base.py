@@ -47,8 +47,8 @@ class InProcessBase:
         capacity: Messages in the mailbox from which on a tell from outside finds it full. What
             actors send to each other is never held back: see docs/architecture.md, Bounds.
         when_full: What such a tell does then.
-        handler_limit_seconds: A handler on the base's own thread that takes longer is interrupted, in
-            seconds; one that does not end for as long again leaves the base broken. None: never.
+        handler_limit_seconds: A handler on the base's own thread that takes longer is interrupted;
+            one that does not end for as long again leaves the base broken. None: never.
         schedule: Another order of delivery, with faults, for tests; with a VirtualClock only.
 
     Raises:
