@@ -90,5 +90,5 @@ class StatsWorker(GreenroomActor):
         flushed = self.state.flush(at_ns, self.close_wait_ns)
         if flushed.stats:
             self.send(self.recorder, RecordStats(flushed.stats))
-            self.state.clear()
+        self.state.clear()
         return flushed.closed

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from livekit.protocol.analytics import AnalyticsStat, StreamType
 
@@ -19,6 +19,8 @@ from ..messages.ids import TrackID
 from ..messages.stats import WorkerSpec
 from .coalesce import TrackAccumulator
 from .times import NS_PER_SECOND
+
+Tracks: TypeAlias = "dict[TrackID, TrackAccumulator]"
 
 UPSTREAM: Final = StreamType.UPSTREAM
 DOWNSTREAM: Final = StreamType.DOWNSTREAM
@@ -72,9 +74,10 @@ class WorkerState:
 
     def __init__(self, spec: WorkerSpec) -> None:
         self.spec = spec
-        # None when empty: workers are many, and most are idle between two flushes
-        self._upstream: dict[TrackID, TrackAccumulator] | None = None
-        self._downstream: dict[TrackID, TrackAccumulator] | None = None
+        # None when empty: workers are many, and most are idle. A track without a sample had one
+        # before the last flush
+        self._upstream: Tracks | None = None
+        self._downstream: Tracks | None = None
         self._closed_at_ns: int | None = None
 
     def __repr__(self) -> str:
@@ -87,18 +90,15 @@ class WorkerState:
 
     def statistics(self) -> WorkerStatistics:
         """What it holds now."""
-        upstream = self._upstream or {}
-        downstream = self._downstream or {}
-        tracks = [
-            accumulator.statistics()
-            for accumulators in (upstream, downstream)
-            for accumulator in accumulators.values()
-        ]
+        upstream, downstream = (
+            [track.statistics() for track in (tracks or {}).values() if track.samples]
+            for tracks in (self._upstream, self._downstream)
+        )
         return WorkerStatistics(
             upstream_tracks=len(upstream),
             downstream_tracks=len(downstream),
-            samples=sum(track.samples for track in tracks),
-            skipped=sum(track.skipped for track in tracks),
+            samples=sum(track.samples for track in (*upstream, *downstream)),
+            skipped=sum(track.skipped for track in (*upstream, *downstream)),
             closed_at_ns=self._closed_at_ns,
         )
 
@@ -122,10 +122,12 @@ class WorkerState:
             if tracks is None:
                 tracks = self._upstream = {}
         accumulator = tracks.get(track_id)
-        if accumulator is not None:
+        if accumulator is None:
+            accumulator = TrackAccumulator()
+        elif accumulator.samples:
             return accumulator.add(stat)
-        accumulator = TrackAccumulator()
         valid = accumulator.add(stat)  # may raise: then there is no such track
+        tracks.pop(track_id, None)  # comes last: the order is that of the first samples
         tracks[track_id] = accumulator
         return valid
 
@@ -153,11 +155,16 @@ class WorkerState:
         return FlushResult(stats, closed)
 
     def clear(self) -> None:
-        """Forget what was collected: it has been handed over."""
-        self._upstream = self._downstream = None
+        """Forget what was collected: it has been handed over.
+
+        A track that had a sample keeps its accumulator until the next time: an object made for
+        each track after each flush costs more than it takes, most of it garbage collections.
+        """
+        self._upstream = _cleared(self._upstream)
+        self._downstream = _cleared(self._downstream)
 
     def _coalesced(
-        self, tracks: dict[TrackID, TrackAccumulator] | None, kind: StreamType, at_ns: int
+        self, tracks: Tracks | None, kind: StreamType, at_ns: int
     ) -> Iterator[AnalyticsStat]:
         if tracks is None:
             return
@@ -165,6 +172,8 @@ class WorkerState:
         room_id, participant_id = spec.key
         seconds, nanos = divmod(at_ns, NS_PER_SECOND)
         for track_id, accumulator in tracks.items():
+            if not accumulator.samples:
+                continue
             stat = accumulator.result()
             stat.kind = kind
             time = stat.time_stamp
@@ -175,3 +184,14 @@ class WorkerState:
             stat.participant_id = participant_id
             stat.track_id = track_id
             yield stat
+
+
+def _cleared(tracks: Tracks | None) -> Tracks | None:
+    """Those that had a sample, without it; None: there are none."""
+    if tracks is None:
+        return None
+    for idle in [track_id for track_id, track in tracks.items() if not track.samples]:
+        del tracks[idle]
+    for track in tracks.values():
+        track.reset()
+    return tracks or None
