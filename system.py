@@ -108,6 +108,7 @@ class Telemetry(TelemetryCalls):
         self._poster = HttpPoster(self._door, hold=hold, release=release, reporter=self._reporter)
         self._system = ActorSystem(self._base, transientUnique=True)
         self._supervisor = self._system.createActor(Supervisor)
+        self._door.lead_to(self._supervisor)
         self.dead_letters = box_in(self._store, self.metrics)
         self._given_up = ""
         around = (self._analytics, self._poster, self._reporter, self.dead_letters, self)

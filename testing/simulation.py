@@ -79,6 +79,7 @@ class Simulation:
         self.poster = FakePoster(self.door, holds=True)
         self.reporter = RecordingReporter()
         self.supervisor = self.base.newPrimaryActor(Supervisor)
+        self.door.lead_to(self.supervisor)
         webhook = WebhookSettings(urls=URLS, api_key="key", keys={"key": "s" * 32})
         settings = Settings(webhook=webhook, flush_slice=self.random.randint(1, 3))
         self.dead_letters = RecordingDeadLetters()
