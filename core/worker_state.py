@@ -70,21 +70,24 @@ class WorkerState:
         spec: Whose they are; every flushed stat bears its ids.
     """
 
-    __slots__ = ("_closed_at_ns", "_downstream", "_upstream", "spec")
+    __slots__ = ("_closed_at_ns", "_downstream", "_upstream", "incarnation", "key", "room_name")
 
     def __init__(self, spec: WorkerSpec) -> None:
-        self.spec = spec
-        # None when empty: workers are many, and most are idle. A track without a sample had one
-        # before the last flush
+        # its fields, not the spec itself: workers are many
+        self.key = spec.key
+        self.incarnation = spec.incarnation
+        self.room_name = spec.room_name
+        # None when empty: most are idle. A track without a sample is one that had some before the
+        # last flush.
         self._upstream: Tracks | None = None
         self._downstream: Tracks | None = None
         self._closed_at_ns: int | None = None
 
     def __repr__(self) -> str:
-        key, held = self.spec.key, self.statistics()
+        key, held = self.key, self.statistics()
         state = "open" if held.closed_at_ns is None else f"closed at {held.closed_at_ns}"
         return (
-            f"<WorkerState {key.room_id}/{key.participant_id} #{self.spec.incarnation}: {state}, "
+            f"<WorkerState {key.room_id}/{key.participant_id} #{self.incarnation}: {state}, "
             f"{held.samples} samples, {held.upstream_tracks} up, {held.downstream_tracks} down>"
         )
 
@@ -168,8 +171,8 @@ class WorkerState:
     ) -> Iterator[AnalyticsStat]:
         if tracks is None:
             return
-        spec = self.spec
-        room_id, participant_id = spec.key
+        room_id, participant_id = self.key
+        room_name = self.room_name
         seconds, nanos = divmod(at_ns, NS_PER_SECOND)
         for track_id, accumulator in tracks.items():
             if not accumulator.samples:
@@ -180,7 +183,7 @@ class WorkerState:
             time.seconds = seconds
             time.nanos = nanos
             stat.room_id = room_id
-            stat.room_name = spec.room_name
+            stat.room_name = room_name
             stat.participant_id = participant_id
             stat.track_id = track_id
             yield stat

@@ -156,7 +156,7 @@ class Simulation:
         """What holds whenever nothing is left to do."""
         workers = [actor for actor in self.base.actors() if isinstance(actor, StatsWorker)]
         states = [worker.state for worker in workers]
-        is_open = Counter(s.spec.key for s in states if s.statistics().closed_at_ns is None)
+        is_open = Counter(s.key for s in states if s.statistics().closed_at_ns is None)
         twice = [key for key, count in is_open.items() if count > 1]
         assert not twice, f"several open workers of {twice}"
         retained = self.the(Supervisor).roster.statistics().retained
