@@ -156,8 +156,9 @@ class GreenroomActor(Actor):
 
     def _go_on(self, message: object, begin: Callable[[], None]) -> None:
         """Begin, then handle what was held, until something fails again."""
-        held, self._held = self._held or [], None
-        self._holds, self._unfinished = False, None
+        self._holds, held = False, self._held or []
+        if self._held or self._unfinished:  # else they stay the class's: actors are many
+            self._held = self._unfinished = None
         try:
             begin()
         except BaseException as error:  # noqa: BLE001  # as in receiveMessage
