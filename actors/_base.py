@@ -112,7 +112,7 @@ class GreenroomActor(Actor):
                 self.told_handlers.get(type(message), _unknown)(self, message, sender)
         except UnknownMessageError as error:
             self._report(message, error, stands_still=False)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # the one place: reported, not lost
+        except BaseException as error:  # noqa: BLE001  # the one place: reported, not lost
             self._stand_still(message, error)
 
     def on_configure(self, configure: Any) -> None:  # each actor has its own
@@ -156,11 +156,12 @@ class GreenroomActor(Actor):
 
     def _go_on(self, message: object, begin: Callable[[], None]) -> None:
         """Begin, then handle what was held, until something fails again."""
-        held, self._held = self._held or [], None
-        self._holds, self._unfinished = False, None
+        self._holds, held = False, self._held or []
+        if self._held or self._unfinished:  # else they stay the class's: actors are many
+            self._held = self._unfinished = None
         try:
             begin()
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # as in receiveMessage
+        except BaseException as error:  # noqa: BLE001  # as in receiveMessage
             self._unfinished = begin
             self._stand_still(message, error)
         handled = 0

@@ -66,8 +66,7 @@ class StatsWorker(GreenroomActor):
     def on_flush(self, flush: Flush, sender: ActorAddress) -> None:
         """Hand over, then say whether the wait after the close is over."""
         if self._hand_over(flush.at_ns):
-            incarnation = self.state.spec.incarnation
-            self.send(self.parent, WorkerClosed(incarnation, flush.at_ns))
+            self.send(self.parent, WorkerClosed(self.state.incarnation, flush.at_ns))
 
     @told(Retire)
     def on_retire(self, retire: Retire, sender: ActorAddress) -> None:
@@ -83,12 +82,11 @@ class StatsWorker(GreenroomActor):
 
     def describe(self) -> tuple[str, int]:
         """Of which participant, in which life."""
-        spec = self.state.spec
-        return spec.key.text, spec.incarnation
+        return self.state.key.text, self.state.incarnation
 
     def _hand_over(self, at_ns: int) -> bool:
         flushed = self.state.flush(at_ns, self.close_wait_ns)
         if flushed.stats:
             self.send(self.recorder, RecordStats(flushed.stats))
-            self.state.clear()
+        self.state.clear()
         return flushed.closed

@@ -243,8 +243,8 @@ class Supervisor(Announcer, SupervisingActor):
         """Say again what the failure may have left unsaid: all of it may be said twice."""
         if self._ticks:
             self.send(self.timer, TickTaken(self._ticks, self._ticked_at_ns))
-        for entry in self.roster.closing():
-            self.send(entry.address, Close(entry.closed_at_ns))
+        for closed in self.roster.closing():
+            self.send(closed.entry.address, Close(closed.at_ns))
         if self.rounds.is_going_on:
             self.door.take_turn(self.myAddress, FlushSlice())
         self.restart_all()

@@ -81,6 +81,24 @@ def test_inputs_are_admitted_in_order_with_consecutive_positions_and_the_clocks_
     assert door.admit() is None
 
 
+@given(st.lists(st.sampled_from(["supervisor", "notifier"]), max_size=20))
+def test_whom_a_door_leads_to_changes_nothing_for_anybody(targets: list[str]) -> None:
+    drops = Drops()
+    door = Door(VirtualClock(), on_drop=drops)
+    door.lead_to("supervisor")
+    for number, target in enumerate(targets):
+        door.enter(target, RetryDue(number, 0))
+
+    admitted = [door.admit() for _ in targets[1:]]
+    door.finish()
+
+    assert admitted == [
+        (target, Stamped(number + 1, 0, RetryDue(number, 0)))
+        for number, target in enumerate(targets[:-1])
+    ]
+    assert drops.seen == [("closed", "RetryDue")] * len(targets[-1:])
+
+
 @given(st.lists(st.integers(0, 1 << 62), min_size=1, max_size=50))
 def test_stamps_never_go_back_even_when_the_clock_does(times: list[int]) -> None:
     door = Door(FaultyClock(*times), on_drop=Drops())
