@@ -8,6 +8,16 @@ GreenroomError
 │  └─ NotReplayableError                a dead letter that cannot be replayed; says what to do
 ├─ TransportError                       a webhook attempt got no HTTP answer
 ├─ UnsendableError                      a webhook cannot be signed as it was asked for
+├─ ReceiveError                         a webhook that arrived is refused; `status` answers it
+│  ├─ BodyTooLargeError                 it is longer than the receiver takes
+│  ├─ NotAnEventError                   rightly signed, and no webhook event
+│  └─ SignatureError                    nobody can tell who sent it
+│     ├─ MissingHeaderError             what is needed to verify it is not there
+│     ├─ MalformedHeaderError           a header is not of its form
+│     ├─ UnknownKeyError                signed by a key that the receiver does not have
+│     ├─ WrongSignatureError            another secret, or something was changed on the way
+│     ├─ BodyChangedError               the token is right, and was made for another body
+│     └─ StaleError                     too old or from the future; one of the clocks may be wrong
 ├─ RecordingError (also ValueError)     a recording or vector file is wrong; says file:line
 ├─ StoreError                           the database in data_dir cannot be used, or lost a write
 └─ LifecycleError
@@ -21,6 +31,7 @@ HandlerTimeoutError (BaseException)     raised in a handler that takes too long,
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 
 class GreenroomError(Exception):
@@ -77,6 +88,85 @@ class TransportError(GreenroomError):
 
 class UnsendableError(GreenroomError):
     """A webhook cannot be signed: no secret, or one that cannot sign; it is not in the text."""
+
+
+class ReceiveError(GreenroomError):
+    """A webhook that arrived is refused; the text says why and holds neither secret nor body."""
+
+    status: ClassVar[int] = 400  # of the HTTP answer
+
+
+class BodyTooLargeError(ReceiveError):
+    """The body is longer than the receiver takes."""
+
+    status = 413
+
+
+class NotAnEventError(ReceiveError):
+    """The body is rightly signed, and is no `livekit.WebhookEvent` as JSON."""
+
+
+class SignatureError(ReceiveError):
+    """It is not proven that a holder of a known key sent this just now."""
+
+    status = 401
+
+
+class MissingHeaderError(SignatureError):
+    """A header that is needed is not there.
+
+    Args:
+        name: The header, in lower case.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no {name} header")
+        self.name = name
+
+
+class MalformedHeaderError(SignatureError):
+    """A header is not of its form, or there twice.
+
+    Args:
+        name: The header, in lower case.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.name = name
+
+
+class UnknownKeyError(SignatureError):
+    """The token names an API key that the receiver does not have."""
+
+    def __init__(self, api_key: str) -> None:
+        super().__init__(f"unknown API key {api_key!r}")
+        self.api_key = api_key
+
+
+class WrongSignatureError(SignatureError):
+    """No known secret made this signature for this request."""
+
+
+class BodyChangedError(SignatureError):
+    """The token is right, and was made for another body: read the raw bytes, not parsed JSON."""
+
+
+class StaleError(SignatureError):
+    """It was signed too long ago, or in the future.
+
+    Args:
+        off_seconds: How much older (or, below 0, younger) than the receiver's clock it is.
+        tolerance_seconds: How much may be.
+    """
+
+    def __init__(self, off_seconds: float, tolerance_seconds: float) -> None:
+        side = "ago" if off_seconds > 0 else "in the future"
+        super().__init__(
+            f"signed {abs(off_seconds):.0f} s {side}, and {tolerance_seconds:g} s are tolerated"
+        )
+        self.off_seconds = off_seconds
 
 
 class RecordingError(GreenroomError, ValueError):
