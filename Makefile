@@ -2,10 +2,11 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test thespian check bench clean
+.PHONY: help demo test thespian node check bench clean
 
 READY := .venv/.ready
 LINK := build/link/greenroom
+NODE := tests/node/node_modules/.ready
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1 ~/p' $(MAKEFILE_LIST) | tr '~' '\t'
@@ -22,6 +23,8 @@ test: $(READY) ## all tests
 thespian: $(READY) ## Thespian's own tests on greenroom's in-process base
 	@PYTHONPATH=tests/thespian .venv/bin/pytest -c tests/thespian/pytest.ini
 
+node: $(NODE) ## Node.js and the JavaScript libraries that tests/node judges our signatures with
+
 check: $(READY) $(LINK) ## style, types and layers
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -36,12 +39,21 @@ bench: $(READY) ## every benchmark; figures in bench-out/*.json
 
 clean: ## remove what make made
 	rm -rf .venv build demo-out bench-out *.egg-info .mypy_cache .pytest_cache .ruff_cache \
-	    .import_linter_cache .hypothesis
+	    .import_linter_cache .hypothesis tests/node/node_modules
 
 # Type checkers do not see an editable install; through this link the root has the package's name.
 $(LINK):
 	@mkdir -p build/link
 	@ln -s ../.. $(LINK)
+
+# Node.js comes as a wheel, so that it is the same everywhere; npm finds it on the path.
+$(NODE): $(READY) tests/node/package-lock.json
+	@echo "setting up Node.js and what tests/node needs (once)"
+	@PIP_USE_PEP517=1 .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+	    --editable '.[node]'
+	@cd tests/node && PATH="$(CURDIR)/.venv/bin:$$PATH" npm ci \
+	    --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $(NODE)
 
 $(READY): pyproject.toml
 	@echo "setting up .venv (once)"

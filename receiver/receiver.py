@@ -194,6 +194,8 @@ def _signing_key(api_key: str, secret: str) -> SigningKey:
 
 
 def _parse(body: bytes) -> WebhookEvent:
+    if not body.lstrip().startswith(b"{"):  # protobuf takes [] and "" for empty messages
+        raise NotAnEventError("not a webhook event: no JSON object")
     try:
         return Parse(body, WebhookEvent(), ignore_unknown_fields=True)
     except (ParseError, UnicodeDecodeError) as error:

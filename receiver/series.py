@@ -24,7 +24,8 @@ class Series:
 
     Args:
         last: The highest number that arrived.
-        began_at: Creation of the event that began it (Unix seconds).
+        began_at: An event created before (Unix seconds) belongs to an earlier series; 0: there
+            is none that is known.
         newest_at: Creation of the newest event.
         missing: Numbers below `last` that did not arrive, ascending.
     """
@@ -68,14 +69,13 @@ def advance(
         is_duplicate: The event was here before, so it begins nothing.
     """
     if series is None:
-        return _start(sequence, created_at)
+        return _start(sequence, 0, created_at)
+    if created_at < series.began_at:
+        return Step(series)
     newest_at = max(series.newest_at, created_at)
     if sequence == series.last + 1:
         return Step(replace(series, last=sequence, newest_at=newest_at))
-    is_straggler = created_at < series.began_at
     if sequence > series.last:
-        if is_straggler:
-            return Step(series)
         gap = range(series.last + 1, sequence)
         missing = (*series.missing, gap)[-MISSING_RANGES_MAX:]
         return Step(Series(sequence, series.began_at, newest_at, missing), gap)
@@ -83,8 +83,8 @@ def advance(
     # a first one within the second of the newest one: a sender that was restarted
     is_first = sequence == 1 and created_at == series.newest_at and not is_missing
     if not is_duplicate and (created_at > series.newest_at or is_first):
-        return _start(sequence, created_at)
-    if is_missing and not is_straggler:
+        return _start(sequence, min(series.newest_at + 1, created_at), created_at)
+    if is_missing:
         return Step(replace(series, missing=_without(series.missing, sequence)), fills_gap=True)
     return Step(series)
 
@@ -107,10 +107,10 @@ def withdraw(series: Series, sequence: int, created_at: int) -> Series:
     return replace(series, missing=tuple(missing[-MISSING_RANGES_MAX:]))
 
 
-def _start(sequence: int, created_at: int) -> Step:
+def _start(sequence: int, began_at: int, created_at: int) -> Step:
     gap = range(1, sequence) if sequence > 1 else None
     missing = (gap,) if gap else ()
-    return Step(Series(sequence, created_at, created_at, missing), gap, starts_series=True)
+    return Step(Series(sequence, began_at, created_at, missing), gap, starts_series=True)
 
 
 def _without(missing: tuple[range, ...], sequence: int) -> tuple[range, ...]:

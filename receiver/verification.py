@@ -99,8 +99,8 @@ def verify(
 ) -> Sender:
     """Make sure that a holder of one of `keys` sent this body just now.
 
-    Whatever signature is there must be right. The one exception is a token by an unknown key beside
-    signatures that are right: while keys are exchanged, its key may be the one to come.
+    Whatever signature is there must be right. The one exception is a token by an unknown key
+    beside signatures that are right: while keys are exchanged, its key may be the one to come.
 
     Args:
         headers: Of the request, in any case; as pairs also bytes (ASGI).
