@@ -1,4 +1,4 @@
-"""What we sign, judged by the libraries that receivers in JavaScript use; `make node` installs them."""
+"""What we sign, judged by JavaScript libraries of receivers; `make node` installs them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from greenroom.core.webhook import encode_body
 HERE: Final = Path(__file__).resolve().parent
 OLD: Final = SigningKey("APIold", "sécret-sécret-sécret-sécret-0123456789")
 NEW: Final = SigningKey("APInew", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-EVENT: Final = WebhookEvent(event="room_started", room=Room(name="日本語"), id="EV_1", created_at=7)
+EVENT: Final = WebhookEvent(event="room_started", room=Room(name="日本語"), id="EV_1")
 BODY: Final = encode_body(EVENT)
 
 Judge: TypeAlias = Callable[[dict[str, str], bytes, SigningKey], dict[str, str]]
