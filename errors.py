@@ -157,14 +157,15 @@ class StaleError(SignatureError):
     """It was signed too long ago, or in the future.
 
     Args:
+        what: `signed`, or which of the token's times is off.
         off_seconds: How much older (or, below 0, younger) than the receiver's clock it is.
         tolerance_seconds: How much may be.
     """
 
-    def __init__(self, off_seconds: float, tolerance_seconds: float) -> None:
+    def __init__(self, what: str, off_seconds: float, tolerance_seconds: float) -> None:
         side = "ago" if off_seconds > 0 else "in the future"
         super().__init__(
-            f"signed {abs(off_seconds):.0f} s {side}, and {tolerance_seconds:g} s are tolerated"
+            f"{what} {abs(off_seconds):.0f} s {side}, and {tolerance_seconds:g} s are tolerated"
         )
         self.off_seconds = off_seconds
 

@@ -83,7 +83,9 @@ def advance(
     # a first one within the second of the newest one: a sender that was restarted
     is_first = sequence == 1 and created_at == series.newest_at and not is_missing
     if not is_duplicate and (created_at > series.newest_at or is_first):
-        return _start(sequence, min(series.newest_at + 1, created_at), created_at)
+        # when its first number is not known, the earliest time it may have begun at
+        began_at = created_at if sequence == 1 else series.newest_at + 1
+        return _start(sequence, began_at, created_at)
     if is_missing:
         return Step(replace(series, missing=_without(series.missing, sequence)), fills_gap=True)
     return Step(series)

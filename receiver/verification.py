@@ -160,7 +160,7 @@ def _verify_token(token: str, body: bytes, keys: Sequence[SigningKey], now_s: fl
         claims = jwt.decode(token, secret, algorithms=["HS256"], options=_TIMES_UNCHECKED)
     except jwt.InvalidSignatureError as error:
         raise WrongSignatureError(f"the token is not signed by {issuer!r}") from error
-    except (jwt.PyJWTError, RecursionError) as error:
+    except jwt.PyJWTError as error:
         raise MalformedHeaderError(TOKEN_HEADER, f"no token ({error})") from error
     hashed = claims.get("sha256")
     if not isinstance(hashed, str) or not hashed.isascii():
@@ -172,9 +172,9 @@ def _verify_token(token: str, body: bytes, keys: Sequence[SigningKey], now_s: fl
     if not compare_digest(hashed.encode(), b64encode(sha256(body).digest())):
         raise BodyChangedError("the token was made for another body")
     if now_s > valid_to + TOKEN_LEEWAY_SECONDS:
-        raise StaleError(now_s - valid_to, TOKEN_LEEWAY_SECONDS)
+        raise StaleError("the token ended", now_s - valid_to, TOKEN_LEEWAY_SECONDS)
     if now_s < valid_from - TOKEN_LEEWAY_SECONDS:
-        raise StaleError(now_s - valid_from, TOKEN_LEEWAY_SECONDS)
+        raise StaleError("the token begins", now_s - valid_from, TOKEN_LEEWAY_SECONDS)
     return str(issuer)
 
 
@@ -194,7 +194,7 @@ def _verify_standard(
             f"{SIGNATURE_HEADER} is by no known secret, or the body is not what was signed"
         )
     if abs(now_s - signed_at) > tolerance_seconds:
-        raise StaleError(now_s - signed_at, tolerance_seconds)
+        raise StaleError("signed", now_s - signed_at, tolerance_seconds)
     return signer
 
 

@@ -32,7 +32,7 @@ def headers_of(*keys: SigningKey, now_s: int = NOW_S, endpoint: str = "") -> dic
 
 
 def test_an_attempt_has_these_headers() -> None:
-    headers = headers_of(PLAIN, endpoint="hook 1")
+    headers = headers_of(PLAIN, endpoint="hook/1")
 
     assert headers == {
         "Authorization": sign(BODY, PLAIN.api_key, PLAIN.secret, NOW_S),
@@ -42,9 +42,9 @@ def test_an_attempt_has_these_headers() -> None:
         "webhook-signature": sign_content(content_of("EV_1", str(NOW_S), BODY), PLAIN.hmac_key),
         "greenroom-sequence": "7",
         "greenroom-key": "%E6%97%A5%E6%9C%AC%E8%AA%9E",
-        "greenroom-endpoint": "hook%201",
+        "greenroom-endpoint": "hook%2F1",
         "greenroom-signature": sign_content(
-            f"greenroom EV_1 {NOW_S} 7 hook%201 %E6%97%A5%E6%9C%AC%E8%AA%9E".encode(),
+            f"greenroom EV_1 {NOW_S} 7 hook%2F1 %E6%97%A5%E6%9C%AC%E8%AA%9E".encode(),
             PLAIN.hmac_key,
         ),
     }

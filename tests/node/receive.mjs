@@ -1,31 +1,29 @@
-// Judges requests as a receiver under Node would. In: a JSON array of {headers, body, apiKey, secret}.
-// Out: for each {livekit, standard}: the event's id, or "refused: …".
+// Judges one request as a receiver under Node would. In: {headers, body, apiKey, secret} as JSON.
+// Out: {livekit, standard}, each the event's id, or "refused: …".
 
 import { readFileSync } from "node:fs";
 import { WebhookReceiver } from "livekit-server-sdk";
 import { Webhook } from "standardwebhooks";
 
-async function judge(look) {
+const { headers, body, apiKey, secret } = JSON.parse(readFileSync(0, "utf8"));
+
+async function judge(receive) {
   try {
-    return (await look()).id;
+    return (await receive()).id;
   } catch (error) {
     return `refused: ${error.message}`;
   }
 }
 
-function standardWebhook(secret) {
-  return secret.startsWith("whsec_")
-    ? new Webhook(secret)
-    : new Webhook(Buffer.from(secret, "utf8"), { format: "raw" });
-}
+const webhook = secret.startsWith("whsec_")
+  ? new Webhook(secret)
+  : new Webhook(Buffer.from(secret, "utf8"), { format: "raw" });
 
-const verdicts = [];
-for (const { headers, body, apiKey, secret } of JSON.parse(readFileSync(0, "utf8"))) {
-  verdicts.push({
+console.log(
+  JSON.stringify({
     livekit: await judge(() =>
       new WebhookReceiver(apiKey, secret).receive(body, headers.Authorization),
     ),
-    standard: await judge(() => standardWebhook(secret).verify(body, headers)),
-  });
-}
-console.log(JSON.stringify(verdicts));
+    standard: await judge(() => webhook.verify(body, headers)),
+  }),
+);

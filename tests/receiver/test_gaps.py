@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -147,5 +147,23 @@ def test_of_attempts_at_the_same_time_one_is_the_first(
 
     with ThreadPoolExecutor(8) as pool:
         received = list(pool.map(lambda attempt: receiver.receive(*attempt), attempts))
+
+    assert sum(not one.is_duplicate for one in received) == 1
+
+
+def test_of_attempts_at_processes_with_one_file_one_is_the_first(
+    sender: WebhookSender, tmp_path: Path
+) -> None:
+    with ExitStack() as opened:
+        stores = [opened.enter_context(closing(SqliteStore(tmp_path / "db"))) for _ in range(4)]
+        receivers = [in_memory(sender, store) for store in stores]
+        attempts = [sender.request(1, event=event) for event in [sender.event()] * 20]
+
+        with ThreadPoolExecutor(len(stores)) as pool:
+            ends = [
+                pool.submit(lambda one: [one.receive(*attempt) for attempt in attempts], receiver)
+                for receiver in receivers
+            ]
+            received = [one for end in ends for one in end.result()]
 
     assert sum(not one.is_duplicate for one in received) == 1

@@ -110,7 +110,7 @@ class SeriesMachine(RuleBasedStateMachine):
         missing = {
             room: {*range(1, max(all_, default=0))} - all_ for room, all_ in self.arrived.items()
         }
-        listed = {room: set() for room in ROOMS} | {
+        listed: dict[str, set[int]] = {room: set() for room in ROOMS} | {
             room: {number for numbers in ranges for number in numbers}
             for (_, room), ranges in self.receiver.missing().items()
         }
