@@ -59,7 +59,7 @@ class Connector(aiohttp.TCPConnector):
             resolver=resolver,
             ssl=True if tls is None else tls,
         )
-        self._factory = partial(_Handler, loop=self._loop)
+        self._factory = partial[ResponseHandler](_Handler, loop=self._loop)
 
     @property
     def connections(self) -> int:

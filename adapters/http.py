@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
@@ -73,9 +73,11 @@ class _Job:
             reason = f"no connection was free for {waited_seconds:.0f} s"
             raise TransportError(post_error(self.attempt.url, reason))
 
-    def cut_off(self) -> AttemptEnded:
-        """The outcome when the poster was closed before it had ended."""
-        return self.failed(TransportError(post_error(self.attempt.url, CLOSED)))
+    def outcome(self) -> AttemptEnded:
+        """What it came to; before it has ended: that the poster was closed."""
+        if self.ended is None:
+            self.ended = self.failed(TransportError(post_error(self.attempt.url, CLOSED)))
+        return self.ended
 
     def _ended(
         self, status: int | None, retry_after: str, error: str, *, retryable: bool, sent: bool
@@ -131,6 +133,7 @@ class HttpPoster:
         # the rest belongs to the thread
         self._slots: Slots[_Job] = Slots(concurrent_max)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ended: deque[_Job] = deque()  # their outcomes have not entered the door
         self._stopping = asyncio.Event()
         self._exchange: Exchange | None = None
 
@@ -150,7 +153,7 @@ class HttpPoster:
                 if len(self._incoming) == 1:  # else the loop is on its way to all of them
                     self._loop.call_soon_threadsafe(self._take)
                 return
-        self._door.enter(reply_to, job.cut_off())
+        self._door.enter(reply_to, job.outcome())
         self._release()
 
     def wait_idle(self, timeout_seconds: float | None) -> bool:
@@ -208,9 +211,10 @@ class HttpPoster:
         with self._changed:
             self._closed = True
             left = list(self._held)
+        self._ended.clear()  # they are among those
         for job in left:
-            self._door.enter(job.reply_to, job.ended or job.cut_off())
-            self._let_go(job)
+            self._door.enter(job.reply_to, job.outcome())
+        self._let_go(left)
 
     def _take(self) -> None:
         """Start what was posted, as far as there are slots."""
@@ -232,6 +236,7 @@ class HttpPoster:
         """Make this attempt, and then those that waited for its slot."""
         while True:
             await self._finish(job, exchange)
+            self._hand_over_soon(job)
             freed = self._slots.release(job.attempt.url)
             if not freed or self._stopping.is_set():
                 break
@@ -250,14 +255,29 @@ class HttpPoster:
             self._report(error)
             reason = post_error(job.attempt.url, type(error).__name__)
             job.ended = job.failed(TransportError(reason))
-        while not self._door.enter(job.reply_to, job.ended) and not self._closed:
-            await asyncio.sleep(DOOR_RETRY_SECONDS)  # the delivery would wait for it for ever
-        self._let_go(job)
 
-    def _let_go(self, job: _Job) -> None:
-        self._release()
+    def _hand_over_soon(self, job: _Job) -> None:
+        """With what else ends in this turn of the loop: who waits at the door is woken once."""
+        self._ended.append(job)
+        if len(self._ended) == 1:
+            asyncio.get_running_loop().call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        """Let outcomes enter the door; those that it refuses come again, unless all is over."""
+        entered = []
+        while self._ended:
+            job = self._ended[0]
+            if not self._door.enter(job.reply_to, job.outcome()) and not self._closed:
+                asyncio.get_running_loop().call_later(DOOR_RETRY_SECONDS, self._hand_over)
+                break  # the delivery would wait for it for ever
+            entered.append(self._ended.popleft())
+        self._let_go(entered)
+
+    def _let_go(self, jobs: Collection[_Job]) -> None:
+        for _ in jobs:
+            self._release()
         with self._changed:
-            self._held.discard(job)
+            self._held.difference_update(jobs)
             if not self._held:
                 self._changed.notify_all()
 
