@@ -12,6 +12,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
@@ -31,6 +32,7 @@ from .exchange import Answer, Exchange
 CONCURRENT_MAX: Final = 512  # half of the 1,024 descriptors that a process usually may open
 DOOR_RETRY_SECONDS: Final = 0.05
 SLOT_SECONDS_MAX: Final = 60.0  # a token is valid for 300 s from when it was signed
+LOOKUPS_MAX: Final = 64  # names looked up at once: a look-up that hangs holds a thread for long
 STOP_SECONDS: Final = 5.0  # for what is cancelled to end: no more than a few loop turns
 CLOSED: Final = "greenroom was closed"
 
@@ -197,6 +199,8 @@ class HttpPoster:
             self._cut_off()
 
     async def _serve(self) -> None:
+        lookups = ThreadPoolExecutor(LOOKUPS_MAX, "greenroom-lookup")
+        asyncio.get_running_loop().set_default_executor(lookups)  # the runner shuts it down
         async with Exchange(self._user_agent, self._resolver) as exchange:
             self._exchange = exchange
             self._take()

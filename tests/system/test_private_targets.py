@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from livekit.protocol.models import Room
@@ -23,7 +24,7 @@ def receiver() -> Iterator[HttpReceiver]:
 
 @pytest.mark.parametrize(("settings", "requests"), [({}, 0), ({"allow_private": True}, 1)])
 def test_a_webhook_reaches_this_machine_only_when_that_is_allowed(
-    receiver: HttpReceiver, settings: dict[str, bool], requests: int
+    receiver: HttpReceiver, settings: dict[str, Any], requests: int
 ) -> None:
     analytics = RecordingAnalytics()
     webhook = greenroom.WebhookSettings(
