@@ -112,7 +112,7 @@ class GreenroomActor(Actor):
                 self.told_handlers.get(type(message), _unknown)(self, message, sender)
         except UnknownMessageError as error:
             self._report(message, error, stands_still=False)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # the one place: reported, not lost
+        except BaseException as error:  # noqa: BLE001  # the one place: reported, not lost
             self._stand_still(message, error)
 
     def on_configure(self, configure: Any) -> None:  # each actor has its own
@@ -160,7 +160,7 @@ class GreenroomActor(Actor):
         self._holds, self._unfinished = False, None
         try:
             begin()
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # as in receiveMessage
+        except BaseException as error:  # noqa: BLE001  # as in receiveMessage
             self._unfinished = begin
             self._stand_still(message, error)
         handled = 0
@@ -193,8 +193,9 @@ class GreenroomActor(Actor):
             error=repr(error),
             traceback="".join(traceback.format_exception(error)),
             body=_wire_form(body),
+            incarnation=incarnation,
         )
-        self.send(self.parent, ChildFailed(letter, incarnation, stands_still))
+        self.send(self.parent, ChildFailed(letter, stands_still))
 
     @told(WakeupMessage)
     def on_wakeup(self, wakeup: WakeupMessage, sender: ActorAddress) -> None:

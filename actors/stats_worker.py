@@ -55,7 +55,7 @@ class StatsWorker(GreenroomActor):
     def on_track_stat(self, sample: TrackStat, sender: ActorAddress) -> None:
         """Keep it until the next flush, also when closed."""
         if not self.state.add(sample.track_id, sample.stream_type, sample.stat):
-            self.send(self.parent, SampleSkipped(self.state.spec.key, sample.track_id))
+            self.send(self.parent, SampleSkipped())
 
     @told(Close)
     def on_close(self, close: Close, sender: ActorAddress) -> None:
@@ -66,8 +66,8 @@ class StatsWorker(GreenroomActor):
     def on_flush(self, flush: Flush, sender: ActorAddress) -> None:
         """Hand over, then say whether the wait after the close is over."""
         if self._hand_over(flush.at_ns):
-            spec = self.state.spec
-            self.send(self.parent, WorkerClosed(spec.key, spec.incarnation, flush.at_ns))
+            incarnation = self.state.spec.incarnation
+            self.send(self.parent, WorkerClosed(incarnation, flush.at_ns))
 
     @told(Retire)
     def on_retire(self, retire: Retire, sender: ActorAddress) -> None:
@@ -84,7 +84,7 @@ class StatsWorker(GreenroomActor):
     def describe(self) -> tuple[str, int]:
         """Of which participant, in which life."""
         spec = self.state.spec
-        return f"{spec.key.room_id}/{spec.key.participant_id}", spec.incarnation
+        return spec.key.text, spec.incarnation
 
     def _hand_over(self, at_ns: int) -> bool:
         flushed = self.state.flush(at_ns, self.close_wait_ns)

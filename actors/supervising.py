@@ -53,7 +53,7 @@ class SupervisingActor(GreenroomActor):
 
     def due_after(self, failed: ChildFailed) -> RestartDue:
         """What the failed child is due, on which of its budgets."""
-        return RestartDue(failed.letter.actor, failed.incarnation, has_waited=False)
+        return RestartDue(failed.letter.actor, failed.letter.incarnation, has_waited=False)
 
     @told(ChildFailed)
     def on_child_failed(self, failed: ChildFailed, sender: ActorAddress) -> None:

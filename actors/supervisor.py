@@ -30,7 +30,6 @@ from ..messages.ids import (
     GuardID,
     Incarnation,
     ParticipantID,
-    ParticipantIdentity,
     RoomID,
     RoomName,
     WorkerKey,
@@ -40,6 +39,7 @@ from ..messages.stats import (
     FlushSlice,
     FlushTick,
     Retire,
+    SampleReplayed,
     SampleSkipped,
     TickTaken,
     TrackStat,
@@ -116,9 +116,18 @@ class Supervisor(Announcer, SupervisingActor):
         if entry is None:
             self.metrics.dropped("unknown_participant", intentional=True)
         else:
-            if entry.flushed != self.rounds.number:
-                self._flush_worker(entry)
-            self.send(entry.address, TrackStat(key.track_id, key.stream_type, stat))
+            self._give(entry, TrackStat(key.track_id, key.stream_type, stat))
+
+    @stamped(SampleReplayed)
+    def on_sample_replayed(self, replayed: SampleReplayed, stamp: Stamped) -> None:
+        """To the worker that could not digest it, or its successor; it has been counted before."""
+        entry = self.roster.keeper_of(replayed.incarnation)
+        if entry is None or entry.key != replayed.key:  # numbers begin anew in each process
+            entry = self.roster.find(replayed.key)
+        if entry is None:
+            self.metrics.dropped("unknown_participant")
+        else:
+            self._give(entry, replayed.sample)
 
     @stamped(FlushTick)
     def on_flush_tick(self, tick: FlushTick, stamp: Stamped) -> None:
@@ -264,11 +273,15 @@ class Supervisor(Announcer, SupervisingActor):
         return opened
 
     def _start_worker(self, entry: Entry[ActorAddress], call: ParticipantCall) -> None:
-        identity = ParticipantIdentity(call.participant.identity)
-        spec = WorkerSpec(entry.key, entry.incarnation, RoomName(intern(call.room.name)), identity)
+        spec = WorkerSpec(entry.key, entry.incarnation, RoomName(intern(call.room.name)))
         first_message = ConfigureWorker(spec, self.recorder, self._close_wait_ns)
         entry.address = self._start(self._children.worker, first_message)
         entry.flushed = self.rounds.number  # what came before its birth is not its concern
+
+    def _give(self, entry: Entry[ActorAddress], sample: TrackStat) -> None:
+        if entry.flushed != self.rounds.number:
+            self._flush_worker(entry)
+        self.send(entry.address, sample)
 
     def _flush(self, at_ns: int) -> None:
         """All workers hand over what came before this input, though it reaches them in slices."""

@@ -15,7 +15,6 @@ from greenroom.core.worker_state import WorkerState, WorkerStatistics
 from greenroom.messages.ids import (
     Incarnation,
     ParticipantID,
-    ParticipantIdentity,
     RoomID,
     RoomName,
     TrackID,
@@ -31,7 +30,6 @@ SPEC: Final = WorkerSpec(
     key=WorkerKey(RoomID("RM_1"), ParticipantID("PA_1")),
     incarnation=Incarnation(3),
     room_name=RoomName("lobby"),
-    identity=ParticipantIdentity("ann"),
 )
 AUDIO: Final = TrackID("TR_audio")
 VIDEO: Final = TrackID("TR_video")

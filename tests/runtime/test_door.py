@@ -20,7 +20,7 @@ from greenroom.runtime.door import Door, Mark
 KEY = StatsKey.for_track("", 0, "PA_1", "TR_1", 0, 0)
 STATS = TrackStats(RoomID("RM_1"), RoomName("room"), KEY, b"")
 SYSTEM_INPUTS: list[Input] = [
-    AttemptEnded(1, 1, 200, "", "", retryable=True, sent=True, duration_ns=1),
+    AttemptEnded(1, 1, 200, "", "", retryable=True, sent=True),
     RetryDue(1, 2),
     SweepDue(),
     FlushTick(1),
