@@ -260,7 +260,9 @@ def test_a_webhook_that_the_notifier_could_not_digest_is_delivered_with_its_own_
 ):
     fault, clock, received = Fault(), VirtualClock(START_NS), list[Received]()
     receiver = Receiver({"key": "s" * 32}, clock, on_received=received.append)
-    webhook = WebhookSettings(urls=(receiver.url,), api_key="key", keys={"key": "s" * 32})
+    webhook = WebhookSettings(
+        urls=(receiver.url,), api_key="key", keys={"key": "s" * 32}, allow_private=True
+    )
     children = ChildClasses(notifier=fragile(Notifier, Notify, fault=fault))
     with greenroom.start(clock=clock, webhook=webhook, children=children) as telemetry:
         telemetry.room_started(room())
