@@ -59,7 +59,8 @@ class Connector(aiohttp.TCPConnector):
             resolver=resolver,
             ssl=True if tls is None else tls,
         )
-        self._factory = partial(_Handler, loop=self._loop)
+        handler: type[ResponseHandler] = _Handler
+        self._factory = partial(handler, loop=self._loop)
 
     @property
     def connections(self) -> int:

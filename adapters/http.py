@@ -11,7 +11,8 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
@@ -31,6 +32,7 @@ from .exchange import Answer, Exchange
 CONCURRENT_MAX: Final = 512  # half of the 1,024 descriptors that a process usually may open
 DOOR_RETRY_SECONDS: Final = 0.05
 SLOT_SECONDS_MAX: Final = 60.0  # a token is valid for 300 s from when it was signed
+LOOKUPS_MAX: Final = 64  # names looked up at once: a look-up that hangs holds a thread for long
 STOP_SECONDS: Final = 5.0  # for what is cancelled to end: no more than a few loop turns
 CLOSED: Final = "greenroom was closed"
 
@@ -73,9 +75,11 @@ class _Job:
             reason = f"no connection was free for {waited_seconds:.0f} s"
             raise TransportError(post_error(self.attempt.url, reason))
 
-    def cut_off(self) -> AttemptEnded:
-        """The outcome when the poster was closed before it had ended."""
-        return self.failed(TransportError(post_error(self.attempt.url, CLOSED)))
+    def outcome(self) -> AttemptEnded:
+        """What it came to; before it has ended: that the poster was closed."""
+        if self.ended is None:
+            self.ended = self.failed(TransportError(post_error(self.attempt.url, CLOSED)))
+        return self.ended
 
     def _ended(
         self, status: int | None, retry_after: str, error: str, *, retryable: bool, sent: bool
@@ -130,6 +134,7 @@ class HttpPoster:
         # the rest belongs to the thread
         self._slots: Slots[_Job] = Slots(concurrent_max)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ended: deque[_Job] = deque()  # their outcomes have not entered the door
         self._stopping = asyncio.Event()
         self._exchange: Exchange | None = None
 
@@ -149,7 +154,7 @@ class HttpPoster:
                 if len(self._incoming) == 1:  # else the loop is on its way to all of them
                     self._loop.call_soon_threadsafe(self._take)
                 return
-        self._door.enter(reply_to, job.cut_off())
+        self._door.enter(reply_to, job.outcome())
         self._release()
 
     def wait_idle(self, timeout_seconds: float | None) -> bool:
@@ -193,6 +198,8 @@ class HttpPoster:
             self._cut_off()
 
     async def _serve(self) -> None:
+        lookups = ThreadPoolExecutor(LOOKUPS_MAX, "greenroom-lookup")
+        asyncio.get_running_loop().set_default_executor(lookups)  # the runner shuts it down
         async with Exchange(self._user_agent, self._resolver) as exchange:
             self._exchange = exchange
             self._take()
@@ -207,9 +214,10 @@ class HttpPoster:
         with self._changed:
             self._closed = True
             left = list(self._held)
+        self._ended.clear()  # they are among those
         for job in left:
-            self._door.enter(job.reply_to, job.ended or job.cut_off())
-            self._let_go(job)
+            self._door.enter(job.reply_to, job.outcome())
+        self._let_go(left)
 
     def _take(self) -> None:
         """Start what was posted, as far as there are slots."""
@@ -231,6 +239,7 @@ class HttpPoster:
         """Make this attempt, and then those that waited for its slot."""
         while True:
             await self._finish(job, exchange)
+            self._hand_over_soon(job)
             freed = self._slots.release(job.attempt.url)
             if not freed or self._stopping.is_set():
                 break
@@ -249,14 +258,29 @@ class HttpPoster:
             self._report(error)
             reason = post_error(job.attempt.url, type(error).__name__)
             job.ended = job.failed(TransportError(reason))
-        while not self._door.enter(job.reply_to, job.ended) and not self._closed:
-            await asyncio.sleep(DOOR_RETRY_SECONDS)  # the delivery would wait for it for ever
-        self._let_go(job)
 
-    def _let_go(self, job: _Job) -> None:
-        self._release()
+    def _hand_over_soon(self, job: _Job) -> None:
+        """With what else ends in this turn of the loop: who waits at the door is woken once."""
+        self._ended.append(job)
+        if len(self._ended) == 1:
+            asyncio.get_running_loop().call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        """Let outcomes enter the door; those that it refuses come again, unless all is over."""
+        entered = []
+        while self._ended:
+            job = self._ended[0]
+            if not self._door.enter(job.reply_to, job.outcome()) and not self._closed:
+                asyncio.get_running_loop().call_later(DOOR_RETRY_SECONDS, self._hand_over)
+                break  # the delivery would wait for it for ever
+            entered.append(self._ended.popleft())
+        self._let_go(entered)
+
+    def _let_go(self, jobs: Collection[_Job]) -> None:
+        for _ in jobs:
+            self._release()
         with self._changed:
-            self._held.discard(job)
+            self._held.difference_update(jobs)
             if not self._held:
                 self._changed.notify_all()
 

@@ -213,18 +213,6 @@ def test_an_attempt_has_the_policys_time_limits_and_comes_back_to_the_notifier()
     assert attempt.total_timeout_seconds == LIVEKIT_POLICY.total_timeout_seconds
 
 
-@pytest.mark.parametrize("allow_private", [False, True])
-def test_an_attempt_may_go_to_private_addresses_only_when_the_settings_say_so(
-    *, allow_private: bool
-) -> None:
-    shell = Shell(allow_private=allow_private)
-
-    shell.notify("EV_1")
-
-    ((attempt, _),) = shell.poster.in_flight
-    assert attempt.allow_private is allow_private
-
-
 def test_a_retry_has_the_same_body_and_a_token_of_its_own_time() -> None:
     shell = Shell()
     shell.notify("EV_1")

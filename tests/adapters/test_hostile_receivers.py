@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import ssl
-import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable
 from typing import Final
 
 import pytest
@@ -17,6 +12,21 @@ from greenroom.adapters.connector import INTERIM_MAX
 from greenroom.adapters.exchange import Answer, Exchange
 from greenroom.adapters.http import HttpPoster
 from greenroom.errors import TransportError
+from greenroom.testing.hostile import (
+    MEBIBYTE,
+    OK,
+    Behaviour,
+    HostileReceiver,
+    Outcome,
+    attempted,
+    close_its_half,
+    hang,
+    receiving,
+    reset_after,
+    send,
+    send_and_close,
+    send_for_ever,
+)
 from greenroom.testing.loopback import (
     NOTIFIER,
     WAIT_SECONDS,
@@ -26,84 +36,9 @@ from greenroom.testing.loopback import (
     attempt_to,
 )
 
-DATA: Final = Path(__file__).resolve().parents[1] / "data"
 SHORT_SECONDS: Final = 0.3  # the time limit of attempts that are to run into it
-OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-MEBIBYTE: Final = 1024 * 1024
 BUFFERS_MAX: Final = 32 * MEBIBYTE  # of the kernel, for one connection
 LARGE: Final = 8 * MEBIBYTE  # more than a connection takes that nobody reads
-
-Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-Outcome = Answer | TransportError
-
-
-class Receiver:
-    """Does to every connection what `behaviour` says, mostly once a request's head has come."""
-
-    def __init__(self, behaviour: Behaviour, *, reads: bool = True) -> None:
-        self.behaviour = behaviour
-        self.reads = reads
-        self.accepted = 0
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None] | None] = set()
-
-    async def start(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
-        listener = socket.create_server(("127.0.0.1", port))
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # so that senders notice
-        self._server = await asyncio.start_server(self._serve, sock=listener, ssl=tls)
-        self.port: int = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        """Cut every connection off, and listen no more."""
-        self._server.close()
-        for writer in self._writers:
-            writer.transport.abort()
-        for task in self._tasks:
-            if task is not None:
-                task.cancel()
-        await asyncio.sleep(0)
-
-    def url(self, scheme: str = "http") -> str:
-        return f"{scheme}://127.0.0.1:{self.port}/hook"
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.accepted += 1
-        self._writers.add(writer)
-        self._tasks.add(asyncio.current_task())
-        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            while not self.reads:
-                await self.behaviour(reader, writer)
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-                if length < MEBIBYTE:
-                    await reader.readexactly(length)
-                await self.behaviour(reader, writer)
-        writer.close()
-
-
-@asynccontextmanager
-async def receiving(
-    behaviour: Behaviour, tls: ssl.SSLContext | None = None, *, reads: bool = True
-) -> AsyncIterator[Receiver]:
-    receiver = Receiver(behaviour, reads=reads)
-    await receiver.start(tls=tls)
-    try:
-        yield receiver
-    finally:
-        await receiver.stop()
-
-
-async def attempted(
-    exchange: Exchange, url: str, seconds: float = WAIT_SECONDS, body: bytes = b"{}"
-) -> Outcome:
-    """What an attempt came to; it must not last much longer than it may."""
-    attempt = attempt_to(url, total_timeout_seconds=seconds, body=body)
-    async with asyncio.timeout(2 * WAIT_SECONDS):
-        try:
-            return await exchange.answer(attempt)
-        except TransportError as error:
-            return error
 
 
 async def meet(
@@ -115,57 +50,6 @@ async def meet(
         left = one.connections
         assert await attempted(one, good.url()) == Answer(200, "")
         return outcome, left
-
-
-def send(*parts: bytes) -> Behaviour:
-    """Answer with these bytes, and go on listening."""
-
-    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for part in parts:
-            writer.write(part)
-            await writer.drain()
-
-    return behave
-
-
-def send_and_close(*parts: bytes) -> Behaviour:
-    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await send(*parts)(reader, writer)
-        raise ConnectionAbortedError
-
-    return behave
-
-
-def send_for_ever(start: bytes, part: bytes, pause_seconds: float = 0.0) -> Behaviour:
-    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(start)
-        while True:
-            writer.write(part)
-            await writer.drain()
-            await asyncio.sleep(pause_seconds)
-
-    return behave
-
-
-async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await asyncio.Event().wait()
-
-
-async def close_its_half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write_eof()
-    await asyncio.Event().wait()
-
-
-def reset_after(part: bytes) -> Behaviour:
-    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(part)
-        await asyncio.sleep(0.05 if part else 0)  # else the reset overtakes it
-        link: socket.socket = writer.get_extra_info("socket")
-        link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        writer.transport.abort()
-        raise ConnectionResetError
-
-    return behave
 
 
 def text_of(outcome: Outcome) -> str:
@@ -363,90 +247,12 @@ def test_a_flood_of_interim_answers_is_given_up() -> None:
     assert left == 0
 
 
-# ── TLS ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-def serving(certificate: str) -> ssl.SSLContext:
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(DATA / certificate)
-    return tls
-
-
-def trusting(certificate: str) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=str(DATA / certificate))
-
-
-@pytest.mark.parametrize(
-    ("certificate", "tls", "host", "fault"),
-    [
-        ("self_signed.pem", None, "127.0.0.1", "self"),
-        ("expired.pem", trusting("expired.pem"), "127.0.0.1", "certificate has expired"),
-        ("self_signed.pem", trusting("self_signed.pem"), "localhost", "Hostname mismatch"),
-    ],
-    ids=["self-signed", "expired", "another name"],
-)
-def test_a_certificate_that_proves_nothing_is_no_use_to_retry(
-    certificate: str, tls: ssl.SSLContext | None, host: str, fault: str
-) -> None:
-    async def play() -> None:
-        async with (
-            receiving(hang, serving(certificate)) as receiver,
-            Exchange("t", tls=tls) as one,
-        ):
-            outcome = await attempted(one, receiver.url("https").replace("127.0.0.1", host))
-            assert text_of(outcome).startswith("tls: failed to verify certificate: x509: ")
-            assert fault in text_of(outcome)
-            assert isinstance(outcome, TransportError)
-            assert not outcome.retryable
-            assert one.connections == 0
-
-    asyncio.run(play())
-
-
-def test_a_certificate_that_is_trusted_is_fine() -> None:
-    async def play() -> None:
-        tls = trusting("self_signed.pem")
-        secure = receiving(send(OK), serving("self_signed.pem"))
-        async with secure as receiver, Exchange("t", tls=tls) as exchange:
-            for _ in range(2):
-                assert await attempted(exchange, receiver.url("https")) == Answer(200, "")
-            assert receiver.accepted == 1
-
-    asyncio.run(play())
-
-
-def test_plain_http_on_a_tls_port_and_tls_on_a_plain_one_may_be_retried() -> None:
-    async def play() -> None:
-        tls = serving("self_signed.pem")
-        http = receiving(send_and_close(b"HTTP/1.1 400 What\r\n\r\n"), reads=False)
-        async with http as plain, receiving(send(OK), tls) as secure, Exchange("t") as exchange:
-            outcomes = [
-                await attempted(exchange, plain.url("https")),
-                await attempted(exchange, secure.url("http")),
-            ]
-            assert text_of(outcomes[0]).startswith("tls: ")
-            assert all(isinstance(one, TransportError) and one.retryable for one in outcomes)
-            assert exchange.connections == 0
-
-    asyncio.run(play())
-
-
-def test_a_handshake_that_never_ends_is_cut_off() -> None:
-    async def play() -> None:
-        async with receiving(hang, reads=False) as silent, Exchange("t") as exchange:
-            outcome = await attempted(exchange, silent.url("https"), SHORT_SECONDS)
-            assert "deadline exceeded" in text_of(outcome)
-            assert exchange.connections == 0
-
-    asyncio.run(play())
-
-
 # ── over time ───────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_receiver_that_restarts_is_found_again() -> None:
     async def play() -> None:
-        receiver = Receiver(send(OK))
+        receiver = HostileReceiver(send(OK))
         await receiver.start()
         url = receiver.url()
         async with Exchange("t") as exchange:
@@ -495,7 +301,7 @@ def test_hostile_receivers_hold_nobody_else_up(
         send_for_ever(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100),
         send_for_ever(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * MEBIBYTE),
     )
-    hostile = [Receiver(behaviour) for behaviour in behaviours]
+    hostile = [HostileReceiver(behaviour) for behaviour in behaviours]
     poster = new_poster(concurrent_max=32)
     for one in hostile:
         thread.run(one.start())

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable
+from typing import Any
 
+import pytest
 from aiohttp import web
 
 from greenroom.adapters.http import CLOSED, HttpPoster
@@ -55,6 +58,48 @@ def test_a_slow_url_does_not_keep_another_waiting(
     receiver.release()
     assert poster.close(WAIT_SECONDS)
     assert sorted(door.next().delivery_id for _ in range(20)) == list(range(20))
+
+
+def test_names_whose_look_up_hangs_do_not_keep_another_waiting(
+    poster: HttpPoster,
+    door: WaitingDoor,
+    receiver: HttpReceiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    look_up, answered = socket.getaddrinfo, threading.Event()
+
+    def by_name(host: str, *options: Any, **more: Any) -> Any:
+        if host.startswith("slow"):
+            answered.wait(WAIT_SECONDS)
+        return look_up("127.0.0.1", *options, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", by_name)
+    for number in range(40):
+        url = f"http://slow{number}.example:{receiver.port}/"
+        poster.post(attempt_to(url, number), NOTIFIER)
+
+    quick = attempt_to(f"http://quick.example:{receiver.port}/", delivery_id=99)
+
+    assert door.outcome(poster, quick).delivery_id == 99
+    answered.set()
+    assert poster.close(WAIT_SECONDS)
+
+
+def test_outcomes_that_come_together_all_enter_though_the_door_refuses_some(
+    poster: HttpPoster, door: WaitingDoor, receiver: HttpReceiver
+) -> None:
+    receiver.handler = receiver.hang
+    for number in range(20):
+        poster.post(attempt_to(receiver.url(), number), NOTIFIER)
+    receiver.wait_for_requests(20)
+    door.refusals = 3
+
+    receiver.release()
+
+    assert poster.wait_idle(WAIT_SECONDS)
+    assert sorted(door.next().delivery_id for _ in range(20)) == list(range(20))
+    assert door.is_empty
+    assert door.log.count("release") == 20
 
 
 def test_closing_waits_for_what_is_in_flight(
