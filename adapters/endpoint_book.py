@@ -1,4 +1,4 @@
-"""LastingBook: the endpoints, in the database if there is one, where another process can change them."""
+"""LastingBook: the endpoints, in the database if there is one; another process can change them."""
 
 from __future__ import annotations
 
