@@ -14,11 +14,12 @@ from .errors import (
     SystemBrokenError,
     SystemClosedError,
 )
+from .launch import start
 from .messages.ids import StatsKey
 from .runtime.clock import VirtualClock
 from .service.null import NullTelemetryService
 from .service.protocol import TelemetryService
-from .system import Telemetry, start
+from .system import Telemetry
 
 __all__ = [
     "AnalyticsService",

@@ -1,7 +1,4 @@
-"""The one place that wires: ports, runtime and actors become a `Telemetry`.
-
-Use: `with greenroom.start(webhook=…) as telemetry: telemetry.room_started(room)`.
-"""
+"""The one place that wires: ports, runtime and actors become a `Telemetry`."""
 
 from __future__ import annotations
 
@@ -21,14 +18,8 @@ from .adapters.http import HttpPoster
 from .adapters.reporter import LoggingReporter
 from .adapters.store import open_store
 from .adapters.stored_dead_letters import box_in
-from .config import (
-    CAPACITY,
-    CLOSE_WAIT_SECONDS,
-    FLUSH_INTERVAL_SECONDS,
-    NODE_ID,
-    Settings,
-    WebhookSettings,
-)
+from .adapters.stored_outbox import SqliteOutbox
+from .config import Settings
 from .core.metrics import Metrics
 from .core.ports import AnalyticsService, Clock, Ports
 from .core.webhook_checks import check_webhook
@@ -45,8 +36,8 @@ from .runtime.clock import SystemClock, VirtualClock
 from .runtime.door import Door
 from .runtime.driver import Limit
 from .runtime.schedule import SeededSchedule
-from .runtime.statistics import TelemetryStatistics
 from .service.calls import TelemetryCalls
+from .service.statistics import TelemetryStatistics
 
 EXIT_SECONDS: Final = 2.0  # sentry-sdk's bound for the flush at interpreter exit
 ASK_SECONDS: Final = 10.0
@@ -57,7 +48,7 @@ A = TypeVar("A")
 
 
 class Telemetry(TelemetryCalls):
-    """A running greenroom in this process; made by `start()`. A `TelemetryService`.
+    """A running greenroom in this process; made by `launch.start()`. A `TelemetryService`.
 
     With a `VirtualClock` nothing runs by itself: `advance_to()` and `sync()` run the actors on
     the calling thread, and time stands still in between.
@@ -89,14 +80,7 @@ class Telemetry(TelemetryCalls):
         self.metrics = Metrics(threading.Lock())
         self._reporter = LoggingReporter(self.clock)
         self._metrics_server: MetricsServer | None = None
-        self._store = open_store(data_dir, self.metrics, self._reporter)
-        try:  # both first, because the directory or the port may be taken
-            if metrics_port is not None:
-                self._metrics_server = MetricsServer(self.metrics, settings.node_id, metrics_port)
-        except BaseException:
-            if self._store is not None:
-                self._store.close(None)
-            raise
+        self._store = open_store(data_dir, self.metrics, self._reporter, settings.durability)
         self._door = Door(
             self.clock,
             stats_capacity=settings.capacity,
@@ -105,6 +89,18 @@ class Telemetry(TelemetryCalls):
         )
         self._base.door = self._door
         hold, release = self._base.hold, self._base.release
+        self._outbox: SqliteOutbox | None = None
+        try:  # both first, because the directory or the port may be taken
+            if self._store is not None:
+                self._outbox = SqliteOutbox(
+                    self._store, self._door, self.metrics, hold=hold, release=release
+                )
+            if metrics_port is not None:
+                self._metrics_server = MetricsServer(self.metrics, settings.node_id, metrics_port)
+        except BaseException:
+            if self._store is not None:
+                self._store.close(None)
+            raise
         self._analytics = AnalyticsThread(
             analytics or NullAnalyticsService(),
             self.metrics,
@@ -119,7 +115,9 @@ class Telemetry(TelemetryCalls):
         self._given_up = ""
         around = (self._analytics, self._poster, self._reporter, self.dead_letters, self)
         configure = ConfigureSupervisor(
-            settings, Ports(self._door, self.metrics, *around), children or ChildClasses()
+            settings,
+            Ports(self._door, self.metrics, *around, outbox=self._outbox),
+            children or ChildClasses(),
         )
         self._guardian = self._system.createActor(Guardian)
         self._system.tell(self._guardian, ConfigureGuardian(self._supervisor, configure))
@@ -150,13 +148,13 @@ class Telemetry(TelemetryCalls):
         """Wait until all calls made so far by this thread are processed.
 
         Processed means: counted, in the workers, given to the analytics service, and webhooks
-        queued for delivery (not: delivered).
+        queued for delivery, in a data directory on the disk (not: delivered).
 
         Args:
             timeout: Seconds; None waits for as long as it takes.
 
         Returns:
-            False when the time ran out.
+            False when the time ran out, or the disk refuses what is to be written.
 
         Raises:
             SystemBrokenError: The dispatch thread died.
@@ -166,7 +164,8 @@ class Telemetry(TelemetryCalls):
         self._check_open()
         self._refuse_analytics()
         limit = Limit(timeout)
-        return self._base.barrier(timeout) and self._analytics.wait_idle(limit.left())
+        idle = self._base.barrier(timeout) and self._analytics.wait_idle(limit.left())
+        return idle and (self._outbox is None or self._outbox.wait_idle(limit.left()))
 
     def advance_to(self, at_ns: int) -> None:
         """Let virtual time pass until `at_ns` (Unix ns): every timer fires when it is due.
@@ -196,13 +195,15 @@ class Telemetry(TelemetryCalls):
             runtime=self._base.statistics(),
             workers=len(workers.current),
             workers_retained=workers.retained,
+            store=None if self._store is None else self._store.statistics(),
         )
 
     def close(self, timeout: float | None = ASK_SECONDS) -> bool:
         """Flush, hand over what is in hand, and stop. Calls made afterwards raise.
 
         Args:
-            timeout: Seconds in all; None: no limit. Webhooks not delivered by then are lost.
+            timeout: Seconds in all; None: no limit. Webhooks not delivered by then are lost,
+                but for those in a data directory.
 
         Returns:
             Whether everything was handed over in time; what was not is counted and logged. A
@@ -234,6 +235,8 @@ class Telemetry(TelemetryCalls):
         self._door.close()
         self._system.shutdown()
         complete &= self._analytics.close(limit.left())
+        if self._outbox is not None:
+            complete &= self._outbox.close(limit.left())
         if self._store is not None:
             complete &= self._store.close(limit.left())
         if self._metrics_server is not None:
@@ -297,51 +300,3 @@ class Telemetry(TelemetryCalls):
     def _on_drop(self, reason: str, body: Input) -> None:
         self.metrics.dropped(reason)
         self._reporter.dropped(reason, type(body).__name__)
-
-
-def start(
-    *,
-    webhook: WebhookSettings | None = None,
-    analytics: AnalyticsService | None = None,
-    metrics_port: int | None = None,
-    node_id: str = NODE_ID,
-    flush_interval_seconds: float | None = FLUSH_INTERVAL_SECONDS,
-    close_wait_seconds: float = CLOSE_WAIT_SECONDS,
-    capacity: int = CAPACITY,
-    clock: Clock | None = None,
-    children: ChildClasses | None = None,
-    data_dir: str | Path | None = None,
-) -> Telemetry:
-    """Start greenroom in this process, on one background thread.
-
-    Args:
-        webhook: Where webhooks go; None sends none.
-        analytics: Takes statistics and events, on a thread of its own; None keeps none.
-        metrics_port: Serves `/metrics` on 127.0.0.1 at this port (0: any free one); None: nowhere.
-        node_id: Label `node_id` of the metrics.
-        flush_interval_seconds: Between two flushes; None: only `flush_stats()` flushes.
-        close_wait_seconds: A worker closed for longer than this is retired.
-        capacity: Statistics that may wait to be processed; when full, new ones are dropped and
-            counted. Calls of other kinds have twice that room.
-        clock: A `VirtualClock` for tests and replays; None is the system's clock.
-        children: Classes to run in place of greenroom's own actors, for tests.
-        data_dir: Keeps the dead letters, for one process at a time; None: in memory.
-
-    Raises:
-        ConfigError: A setting is wrong, or the port is taken; nothing was started.
-    """
-    settings = Settings(
-        node_id=node_id,
-        flush_interval_seconds=flush_interval_seconds,
-        close_wait_seconds=close_wait_seconds,
-        capacity=capacity,
-        webhook=WebhookSettings() if webhook is None else webhook,
-    )
-    return Telemetry(
-        settings,
-        analytics=analytics,
-        metrics_port=metrics_port,
-        clock=clock,
-        children=children,
-        data_dir=data_dir,
-    )
