@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from ..config import Durability
 from ..errors import ConfigError, StoreError
-from .store_errors import opening_error
+from .store_errors import store_error
 
 DATABASE_NAME: Final = "greenroom.db"
 LOCK_NAME: Final = "greenroom.lock"
@@ -98,6 +98,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "CREATE INDEX deliveries_to_replay ON deliveries (endpoint, key, sequence) "
         "WHERE state = 'replay'",
+        "CREATE INDEX deliveries_dead ON deliveries (endpoint) WHERE state = 'dead'",
         "CREATE INDEX deliveries_delivered ON deliveries (ended_at_ns) WHERE state = 'delivered'",
     ),
 )
@@ -197,7 +198,7 @@ def open_owned(directory: Path, durability: Durability = "full") -> sqlite3.Conn
         _migrate(connection, path)
     except sqlite3.Error as error:
         connection.close()
-        raise opening_error(path, error) from error
+        raise store_error(path, error) from error
     except StoreError:
         connection.close()
         raise
@@ -225,7 +226,7 @@ def open_beside(directory: Path, *, write: bool = False) -> sqlite3.Connection:
             raise _other_version(path, version)
     except sqlite3.Error as error:
         connection.close()
-        raise opening_error(path, error) from error
+        raise store_error(path, error) from error
     except StoreError:
         connection.close()
         raise
@@ -259,7 +260,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
             check_same_thread=False,
         )
     except sqlite3.Error as error:
-        raise opening_error(path, error) from error
+        raise store_error(path, error) from error
 
 
 def _version(connection: sqlite3.Connection) -> int:

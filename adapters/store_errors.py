@@ -50,27 +50,23 @@ def is_of_the_file(error: BaseException) -> bool:
 
 
 def store_error(path: Path, error: BaseException, doing: str = "") -> StoreError:
-    """That error as one of greenroom's.
+    """That error as one of greenroom's; of a broken file it also says what can be done.
 
     Args:
         path: The database's file.
         error: What was raised.
         doing: What did not happen, for the text.
     """
+    kind = kind_of(error)
     text = str(error) if isinstance(error, sqlite3.Error) else repr(error)
-    made = StoreError(path, f"{doing}: {text}" if doing else text, kind_of(error))
+    if doing:
+        text = f"{doing}: {text}"
+    if kind is StoreErrorKind.CORRUPT:
+        text += (
+            f"; the file is damaged, or not greenroom's. Stop, copy it and {path.name}-wal away, "
+            "and save what can be saved (sqlite3 COPY .recover | sqlite3 NEW), or start without "
+            "it: what was pending in it is lost then"
+        )
+    made = StoreError(path, text, kind)
     made.__cause__ = error
     return made
-
-
-def opening_error(path: Path, error: sqlite3.Error) -> StoreError:
-    """That the database cannot be opened; of a broken one also what can be done."""
-    if kind_of(error) is not StoreErrorKind.CORRUPT:
-        return store_error(path, error)
-    return StoreError(
-        path,
-        f"{error}; it is damaged, or not greenroom's. Copy it and its -wal file away, then save "
-        f"what can be saved (sqlite3 COPY .recover | sqlite3 {path.name}), or start without it: "
-        "what was pending in it is lost then",
-        StoreErrorKind.CORRUPT,
-    )

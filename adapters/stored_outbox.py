@@ -275,7 +275,7 @@ class SqliteOutbox:
             self._group.clear()
             self._wait_seconds = 0.0
             was_closed = self._is_closed  # then its questions are released already
-        for reply_to, answer in written.answers:
+        for reply_to, answer in () if was_closed else written.answers:
             if isinstance(answer, NotKept):
                 self._metrics.dropped(answer.reason, len(answer.ids))
             self._door.enter(reply_to, answer)
