@@ -101,6 +101,7 @@ class Store:
         self._last_error = ""
         self._closed = False
         self._lock = threading.Lock()  # nothing is queued behind the end
+        metrics.store_failed(failed=False)
         self._thread = threading.Thread(target=self._run, name="greenroom-store", daemon=True)
         self._thread.start()
 

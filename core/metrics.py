@@ -205,7 +205,8 @@ class Metrics:
 
     def store_failed(self, *, failed: bool) -> None:
         """Whether the last write to the database did. From any thread."""
-        self._store_failed.set(value=int(failed))
+        with self._mutex:
+            self._store_failed.set(value=int(failed))
 
     def snapshot(self) -> tuple[Family, ...]:
         """Every family, also those without samples, sorted by name; from any thread.

@@ -14,7 +14,7 @@ from ..adapters.stored_outbox import SqliteOutbox
 from ..core.metrics import Metrics
 from ..core.series import flatten
 from ..messages.control import Input
-from ..messages.deliveries import DeliveryState, EndedDelivery, Kept, KeptDelivery
+from ..messages.deliveries import DeliveryState, EndedDelivery, Kept, KeptDelivery, StoredDelivery
 from ..runtime.clock import VirtualClock
 
 PATIENCE_SECONDS: Final = 30.0
@@ -53,7 +53,7 @@ class AnswerDoor:
         """The (id, sequence) of the next `count` deliveries that were kept."""
         rows: list[tuple[int, int]] = []
         while len(rows) < count:
-            rows.extend(tuple(row) for row in self.next(Kept).rows)
+            rows.extend((row.id, row.sequence) for row in self.next(Kept).rows)
         return rows
 
 
@@ -70,6 +70,33 @@ def kept_delivery(
         room=key,
         body=body,
         queued_at_ns=1_000 + delivery_id,
+    )
+
+
+def stored_delivery(
+    delivery_id: int,
+    sequence: int,
+    *,
+    attempts: int = 0,
+    next_at_ns: int = 0,
+    started_at_ns: int = 0,
+    body: bytes = b"{}",
+) -> StoredDelivery:
+    """What comes back of `kept_delivery(delivery_id)`."""
+    kept = kept_delivery(delivery_id)
+    return StoredDelivery(
+        id=kept.id,
+        endpoint=kept.endpoint,
+        key=kept.key,
+        event_id=kept.event_id,
+        event=kept.event,
+        room=kept.room,
+        body=body,
+        queued_at_ns=kept.queued_at_ns,
+        sequence=sequence,
+        attempts=attempts,
+        next_at_ns=next_at_ns,
+        started_at_ns=started_at_ns,
     )
 
 
