@@ -23,6 +23,10 @@ _FIELDS: Final = (
     "id, endpoint, key, sequence, event_id, event, room, queued_at_ns, state, attempts, "
     "next_at_ns, started_at_ns, ended_at_ns, status, error"
 )
+_INDEXES: Final = {  # few among many; without statistics SQLite would go through all
+    DeliveryState.DEAD: "INDEXED BY deliveries_dead",
+    DeliveryState.REPLAY: "INDEXED BY deliveries_to_replay",
+}
 _STATE: Final = _FIELDS.split(", ").index("state")
 # what is over begins anew; what waits for its next attempt keeps its count
 _MARK: Final = """
@@ -127,8 +131,9 @@ def select_deliveries(
             ("id < ?", before_id),
         ]
     )
+    index = _INDEXES.get(state, "") if state else ""
     rows = connection.execute(
-        f"SELECT {_FIELDS} FROM deliveries WHERE {where} ORDER BY id DESC LIMIT ?",
+        f"SELECT {_FIELDS} FROM deliveries {index} WHERE {where} ORDER BY id DESC LIMIT ?",
         (*values, limit),
     )
     return tuple(_record(row) for row in rows)

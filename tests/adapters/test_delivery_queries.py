@@ -74,6 +74,7 @@ ALL = DeliveryFilter()
         (DeliveryFilter(event="room_started", state=DEAD), [4, 2]),
         (DeliveryFilter(state=PENDING, endpoint="b"), [8, 3]),
         (DeliveryFilter(state=DELIVERED, key="x"), [5, 1]),
+        (DeliveryFilter(state=REPLAY), []),
         (DeliveryFilter(since_ns=1_003, until_ns=1_005), [4, 3]),
     ],
 )
