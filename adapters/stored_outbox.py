@@ -292,8 +292,8 @@ class SqliteOutbox:
             self._is_submitted = False
             self._is_resting = True
             self._failures += 1
-            longer = max(2 * self._wait_seconds, self._retry_seconds)
-            self._wait_seconds = min(longer, RETRY_MAX_SECONDS)
+            doubled = min(2 * self._wait_seconds, RETRY_MAX_SECONDS)
+            self._wait_seconds = max(doubled, self._retry_seconds)
             self._delivered = None
             self._changed.notify_all()
         self._store.call_later(self._wait_seconds, self._on_rested)

@@ -126,8 +126,9 @@ class OutboxBench:
     `held` counts the questions that are not answered yet.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, store_capacity: int = 10_000) -> None:
         self.directory = directory
+        self._store_capacity = store_capacity
         self.door = AnswerDoor()
         self.metrics = Metrics(threading.Lock())
         self.held = 0
@@ -142,7 +143,13 @@ class OutboxBench:
     def open(self, **options: Any) -> SqliteOutbox:
         """A new store and its outbox; options are the outbox's."""
         reporter = LoggingReporter(VirtualClock())
-        store = Store(self.directory, self.metrics, reporter, poll_seconds=0.01)
+        store = Store(
+            self.directory,
+            self.metrics,
+            reporter,
+            capacity=self._store_capacity,
+            poll_seconds=0.01,
+        )
         try:
             outbox = SqliteOutbox(
                 store, self.door, self.metrics, hold=self._hold, release=self._release, **options

@@ -3,6 +3,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -108,6 +109,24 @@ def test_all_that_waits_is_one_job_of_the_store(outbox_bench: OutboxBench) -> No
     assert outbox_bench.door.kept(500) == [(one, one) for one in range(1, 501)]
     assert outbox.wait_idle(PATIENCE_SECONDS)
     assert outbox_bench.store.statistics().written == before.written + 2
+
+
+def test_a_store_without_room_has_room_for_webhooks(tmp_path: Path) -> None:
+    bench = OutboxBench(tmp_path, store_capacity=1)
+    outbox = bench.open()
+    gate = Gate()
+    bench.store.submit(gate)
+    assert gate.began.wait(PATIENCE_SECONDS)
+    bench.store.submit(lambda _: None)
+    assert bench.store.submit(lambda _: None).exception(0.0) is not None  # it is full
+
+    outbox.keep([kept_delivery(1)], "notifier")
+    gate.let_go.set()
+
+    assert outbox.wait_idle(PATIENCE_SECONDS)
+    assert bench.store.statistics().last_error == ""
+    assert bench.door.kept(1) == [(1, 1)]
+    bench.end()
 
 
 def test_an_answer_never_holds_an_actor_up_for_long(outbox_bench: OutboxBench) -> None:

@@ -58,6 +58,28 @@ def test_a_smaller_limit_is_reached_little_by_little(outbox_bench: OutboxBench) 
     assert counts == [4_000, 2_000, 100, 100]
 
 
+def test_what_others_marked_is_not_counted_among_the_delivered_ones(
+    outbox_bench: OutboxBench,
+) -> None:
+    outbox = outbox_bench.open(keep_delivered=10)
+    outbox.watch("notifier")
+    outbox.keep(kept_deliveries(range(1, 26)), "notifier")
+    outbox_bench.door.kept(25)
+    for delivery_id in range(1, 21):
+        outbox.end(delivered(delivery_id))
+    assert outbox.wait_idle(PATIENCE_SECONDS)
+    with closing(open_beside(outbox_bench.directory, write=True)) as other:
+        assert mark_deliveries(other, range(1, 16)) == 15
+    assert len(outbox_bench.door.next(Requeued).rows) == 15
+
+    for delivery_id in range(21, 26):
+        outbox.end(delivered(delivery_id))
+    assert outbox.wait_idle(PATIENCE_SECONDS)
+
+    ids = [one for (one,) in outbox_bench.run("SELECT id FROM deliveries ORDER BY id")]
+    assert ids == list(range(1, 26))
+
+
 def test_it_can_keep_none_but_not_fewer(outbox_bench: OutboxBench) -> None:
     outbox = outbox_bench.open(keep_delivered=0)
     outbox.keep([kept_delivery(1)], "notifier")
