@@ -156,7 +156,7 @@ def read_body(connection: sqlite3.Connection, delivery_id: int) -> bytes | None:
 def count_by_endpoint(connection: sqlite3.Connection) -> tuple[EndpointCount, ...]:
     """How many there are of each endpoint and state, by endpoint; none is left out.
 
-    Reads indexes only: a million deliveries take a tenth of a second.
+    Reads indexes only: a million deliveries take some tenths of a second.
     """
     connection.execute("BEGIN")  # all counts are of one moment
     try:
