@@ -18,11 +18,12 @@ if TYPE_CHECKING:
         SystemBrokenError,
         SystemClosedError,
     )
+    from .launch import start
     from .messages.ids import StatsKey
     from .runtime.clock import VirtualClock
     from .service.null import NullTelemetryService
     from .service.protocol import TelemetryService
-    from .system import Telemetry, start
+    from .system import Telemetry
 
 __all__ = [
     "AnalyticsService",
@@ -54,7 +55,7 @@ _MODULES: Final = {
     "TelemetryService": "service.protocol",
     "VirtualClock": "runtime.clock",
     "WebhookSettings": "config",
-    "start": "system",
+    "start": "launch",
 }
 
 

@@ -190,12 +190,14 @@ class StoreError(GreenroomError):
     Args:
         path: The database's file.
         reason: What is wrong, in SQLite's words where they are its.
+        kind: Which trouble it is: "disk_full", "read_only", "corrupt", "locked", "io", "other".
     """
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Path, reason: str, kind: str = "other") -> None:
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
+        self.kind = str(kind)
 
 
 class LifecycleError(GreenroomError):

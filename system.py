@@ -1,7 +1,4 @@
-"""The one place that wires: ports, runtime and actors become a `Telemetry`.
-
-Use: `with greenroom.start(webhook=…) as telemetry: telemetry.room_started(room)`.
-"""
+"""The one place that wires: ports, runtime and actors become a `Telemetry`."""
 
 from __future__ import annotations
 
@@ -15,20 +12,14 @@ from thespian.actors import ActorSystem
 from .actors.guardian import ConfigureGuardian, Guardian
 from .actors.supervisor import ChildClasses, ConfigureSupervisor, Supervisor
 from .adapters.analytics import AnalyticsThread, NullAnalyticsService
+from .adapters.endpoint_book import LastingBook
 from .adapters.exposition import MetricsServer
 from .adapters.http import HttpPoster
 from .adapters.reporter import LoggingReporter
 from .adapters.store import open_store
 from .adapters.stored_dead_letters import box_in
-from .config import (
-    CAPACITY,
-    CLOSE_WAIT_SECONDS,
-    FLUSH_INTERVAL_SECONDS,
-    HANDLER_LIMIT_S,
-    NODE_ID,
-    Settings,
-    WebhookSettings,
-)
+from .adapters.stored_outbox import SqliteOutbox
+from .config import Settings
 from .core.dead_letters import input_of
 from .core.metrics import Metrics
 from .core.ports import AnalyticsService, Clock, Ports
@@ -36,13 +27,15 @@ from .core.webhook_checks import check_webhook
 from .errors import LifecycleError, SystemBrokenError, SystemClosedError
 from .messages.calls import Call, FlushStats
 from .messages.control import AskWorkers, DeadLetter, Drain, Input, Workers
+from .messages.endpoints import EndpointInput
 from .runtime.base import InProcessBase
 from .runtime.clock import SystemClock, VirtualClock
 from .runtime.door import Door
 from .runtime.driver import Limit
 from .runtime.schedule import SeededSchedule
-from .runtime.statistics import TelemetryStatistics
 from .service.calls import TelemetryCalls
+from .service.statistics import TelemetryStatistics
+from .service.webhooks import Webhooks
 
 EXIT_SECONDS: Final = 2.0  # sentry-sdk's bound for the flush at interpreter exit
 ASK_SECONDS: Final = 10.0
@@ -53,7 +46,7 @@ A = TypeVar("A")
 
 
 class Telemetry(TelemetryCalls):
-    """A running greenroom in this process; made by `start()`. A `TelemetryService`.
+    """A running greenroom in this process; made by `launch.start()`. A `TelemetryService`.
 
     With a `VirtualClock` nothing runs by itself: `advance_to()` and `sync()` run the actors on
     the calling thread, and time stands still in between.
@@ -87,20 +80,25 @@ class Telemetry(TelemetryCalls):
         self.metrics = Metrics(threading.Lock())
         self._reporter = LoggingReporter(self.clock)
         self._metrics_server: MetricsServer | None = None
-        self._store = open_store(data_dir, self.metrics, self._reporter)
-        try:  # both first, because the directory or the port may be taken
-            if metrics_port is not None:
-                self._metrics_server = MetricsServer(self.metrics, settings.node_id, metrics_port)
-        except BaseException:
-            if self._store is not None:
-                self._store.close(None)
-            raise
+        self._store = open_store(data_dir, self.metrics, self._reporter, settings.durability)
         capacity = settings.capacity
         self._door = Door(
             self.clock, stats_capacity=capacity, hard_capacity=2 * capacity, on_drop=self._on_drop
         )
         self._base.door = self._door
         hold, release = self._base.hold, self._base.release
+        self._outbox: SqliteOutbox | None = None
+        try:  # both first, because the directory or the port may be taken
+            if self._store is not None:
+                self._outbox = SqliteOutbox(
+                    self._store, self._door, self.metrics, hold=hold, release=release
+                )
+            if metrics_port is not None:
+                self._metrics_server = MetricsServer(self.metrics, settings.node_id, metrics_port)
+        except BaseException:
+            if self._store is not None:
+                self._store.close(None)
+            raise
         service = analytics or NullAnalyticsService()
         self._analytics = AnalyticsThread(
             service, self.metrics, self._reporter, hold=hold, release=release
@@ -111,10 +109,14 @@ class Telemetry(TelemetryCalls):
         self._door.lead_to(self._supervisor)
         self.dead_letters = box_in(self._store, self.metrics)
         self._given_up = ""
+        self._book = LastingBook(self._store)
+        self.webhooks = Webhooks(settings.webhook, self._book, self._enter)
         around = (self._analytics, self._poster, self._reporter, self.dead_letters, self)
-        self._base.watchdog.spare(self.metrics, self._store, *around)
+        self._base.watchdog.spare(self.metrics, self._store, self._outbox, self._book, *around)
         configure = ConfigureSupervisor(
-            settings, Ports(self._door, self.metrics, *around), children or ChildClasses()
+            settings,
+            Ports(self._door, self.metrics, *around, self._book, self._outbox),
+            children or ChildClasses(),
         )
         self._guardian = self._system.createActor(Guardian)
         self._system.tell(self._guardian, ConfigureGuardian(self._supervisor, configure))
@@ -124,6 +126,7 @@ class Telemetry(TelemetryCalls):
         if not isinstance(self.clock, VirtualClock):
             self._base.start()
         self.dead_letters.watch(self._replay)
+        self._book.watch(self._enter)
         atexit.register(self.close, EXIT_SECONDS)
 
     def __enter__(self) -> Self:
@@ -145,13 +148,13 @@ class Telemetry(TelemetryCalls):
         """Wait until all calls made so far by this thread are processed.
 
         Processed means: counted, in the workers, given to the analytics service, and webhooks
-        queued for delivery (not: delivered).
+        queued for delivery, in a data directory on the disk (not: delivered).
 
         Args:
             timeout: Seconds; None waits for as long as it takes.
 
         Returns:
-            False when the time ran out.
+            False when the time ran out, or the disk refuses what is to be written.
 
         Raises:
             SystemBrokenError: The dispatch thread died.
@@ -161,7 +164,8 @@ class Telemetry(TelemetryCalls):
         self._check_open()
         self._refuse_analytics()
         limit = Limit(timeout)
-        return self._base.barrier(timeout) and self._analytics.wait_idle(limit.left())
+        idle = self._base.barrier(timeout) and self._analytics.wait_idle(limit.left())
+        return idle and (self._outbox is None or self._outbox.wait_idle(limit.left()))
 
     def advance_to(self, at_ns: int) -> None:
         """Let virtual time pass until `at_ns` (Unix ns): every timer fires when it is due.
@@ -191,13 +195,15 @@ class Telemetry(TelemetryCalls):
             runtime=self._base.statistics(),
             workers=len(workers.current),
             workers_retained=workers.retained,
+            store=None if self._store is None else self._store.statistics(),
         )
 
     def close(self, timeout: float | None = ASK_SECONDS) -> bool:
         """Flush, hand over what is in hand, and stop. Calls made afterwards raise.
 
         Args:
-            timeout: Seconds in all; None: no limit. Webhooks not delivered by then are lost.
+            timeout: Seconds in all; None: no limit. Webhooks not delivered by then are lost,
+                but for those in a data directory.
 
         Returns:
             Whether everything was handed over in time; what was not is counted and logged. A
@@ -229,6 +235,8 @@ class Telemetry(TelemetryCalls):
         self._door.close()
         complete &= self._base.shutdown(shorten(ASK_SECONDS, limit.left()))
         complete &= self._analytics.close(limit.left())
+        if self._outbox is not None:
+            complete &= self._outbox.close(limit.left())
         if self._store is not None:
             complete &= self._store.close(limit.left())
         if self._metrics_server is not None:
@@ -270,6 +278,9 @@ class Telemetry(TelemetryCalls):
         body = input_of(letter)
         return not self._closed and self._door.enter(self._supervisor, body)
 
+    def _enter(self, change: EndpointInput) -> bool:
+        return not self._closed and self._door.enter(self._supervisor, change)
+
     def shard_given_up(self, reason: str, stack: str = "") -> None:
         """Nothing goes on any more: whoever waits is told so, what comes is dropped."""
         self._given_up = reason
@@ -297,55 +308,3 @@ class Telemetry(TelemetryCalls):
     def _on_drop(self, reason: str, body: Input) -> None:
         self.metrics.dropped(reason)
         self._reporter.dropped(reason, type(body).__name__)
-
-
-def start(
-    *,
-    webhook: WebhookSettings | None = None,
-    analytics: AnalyticsService | None = None,
-    metrics_port: int | None = None,
-    node_id: str = NODE_ID,
-    flush_interval_seconds: float | None = FLUSH_INTERVAL_SECONDS,
-    close_wait_seconds: float = CLOSE_WAIT_SECONDS,
-    capacity: int = CAPACITY,
-    handler_limit_seconds: float | None = HANDLER_LIMIT_S,
-    clock: Clock | None = None,
-    children: ChildClasses | None = None,
-    data_dir: str | Path | None = None,
-) -> Telemetry:
-    """Start greenroom in this process, on one background thread.
-
-    Args:
-        webhook: Where webhooks go; None sends none.
-        analytics: Takes statistics and events, on a thread of its own; None keeps none.
-        metrics_port: Serves `/metrics` on 127.0.0.1 at this port (0: any free one); None: nowhere.
-        node_id: Label `node_id` of the metrics.
-        flush_interval_seconds: Between two flushes; None: only `flush_stats()` flushes.
-        close_wait_seconds: A worker closed for longer than this is retired.
-        capacity: Statistics that may wait to be processed; when full, new ones are dropped and
-            counted. Calls of other kinds have twice that room.
-        handler_limit_seconds: An actor that takes longer for an input is interrupted; if that does
-            not help for as long again, greenroom is broken. None: never.
-        clock: A `VirtualClock` for tests and replays; None is the system's clock.
-        children: Classes to run in place of greenroom's own actors, for tests.
-        data_dir: Keeps the dead letters, for one process at a time; None: in memory.
-
-    Raises:
-        ConfigError: A setting is wrong, or the port is taken; nothing was started.
-    """
-    settings = Settings(
-        node_id=node_id,
-        flush_interval_seconds=flush_interval_seconds,
-        close_wait_seconds=close_wait_seconds,
-        capacity=capacity,
-        handler_limit_seconds=handler_limit_seconds,
-        webhook=WebhookSettings() if webhook is None else webhook,
-    )
-    return Telemetry(
-        settings,
-        analytics=analytics,
-        metrics_port=metrics_port,
-        clock=clock,
-        children=children,
-        data_dir=data_dir,
-    )

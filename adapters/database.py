@@ -15,11 +15,15 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from ..config import Durability
 from ..errors import ConfigError, StoreError
+from .store_errors import store_error
 
 DATABASE_NAME: Final = "greenroom.db"
 LOCK_NAME: Final = "greenroom.lock"
 BUSY_SECONDS: Final = 5.0  # sqlite3's own default: another process writes a row in milliseconds
+CACHE_KIB: Final = 32_768  # the upper pages of the indexes of a million deliveries
+CHECKPOINT_PAGES: Final = 4_000  # 16 MB: a page that many groups change is copied back once
 PRIVATE_FILE: Final = 0o600  # dead letters hold personal data
 PRIVATE_DIRECTORY: Final = 0o700
 
@@ -95,6 +99,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "CREATE INDEX deliveries_to_replay ON deliveries (endpoint, key, sequence) "
         "WHERE state = 'replay'",
+        "CREATE INDEX deliveries_dead ON deliveries (endpoint) WHERE state = 'dead'",
         "CREATE INDEX deliveries_delivered ON deliveries (ended_at_ns) WHERE state = 'delivered'",
     ),
 )
@@ -163,10 +168,16 @@ def make_directory(directory: Path) -> None:
         raise ConfigError(f"data_dir: cannot use {directory}: {error.strerror}") from error
 
 
-def open_owned(directory: Path) -> sqlite3.Connection:
+def open_owned(directory: Path, durability: Durability = "full") -> sqlite3.Connection:
     """Open the database of a directory whose lock is held; made or brought up to date if needed.
 
     The connection may be passed to another thread; transactions are begun by hand.
+
+    Args:
+        directory: The `data_dir`.
+        durability: "full": what was committed is there after a power cut, for one sync of the
+            disk in each group of writes. "normal": the last seconds of it may be gone then (not
+            after a crash of the process), and the file is whole all the same.
 
     Raises:
         StoreError: It cannot be opened, is no database of greenroom, or of a newer one.
@@ -181,12 +192,14 @@ def open_owned(directory: Path) -> sqlite3.Connection:
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise StoreError(path, f"its file system has no write-ahead log (mode {mode})")
-        # one sync for a group of writes: what was committed is there after a power cut, too
-        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA synchronous = {durability.upper()}")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        connection.execute("PRAGMA secure_delete = FAST")  # wipes what is written anyway
         _migrate(connection, path)
     except sqlite3.Error as error:
         connection.close()
-        raise StoreError(path, str(error)) from error
+        raise store_error(path, error) from error
     except StoreError:
         connection.close()
         raise
@@ -214,7 +227,7 @@ def open_beside(directory: Path, *, write: bool = False) -> sqlite3.Connection:
             raise _other_version(path, version)
     except sqlite3.Error as error:
         connection.close()
-        raise StoreError(path, str(error)) from error
+        raise store_error(path, error) from error
     except StoreError:
         connection.close()
         raise
@@ -248,7 +261,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
             check_same_thread=False,
         )
     except sqlite3.Error as error:
-        raise StoreError(path, str(error)) from error
+        raise store_error(path, error) from error
 
 
 def _version(connection: sqlite3.Connection) -> int:

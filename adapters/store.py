@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
+from ..config import Durability
 from ..core.metrics import Metrics
 from ..errors import StoreError
 from .database import (
@@ -29,6 +29,8 @@ from .database import (
     transaction,
 )
 from .reporter import LoggingReporter
+from .store_errors import is_of_the_file, store_error
+from .store_statistics import StoreStatistics
 
 CAPACITY: Final = 10_000  # jobs that may wait
 GROUP_MAX: Final = 1_000  # jobs in one transaction: bounds how long another process waits
@@ -40,25 +42,13 @@ CLOSED: Final = "store_closed"
 T = TypeVar("T")
 Job: TypeAlias = Callable[[sqlite3.Connection], T]
 Watcher: TypeAlias = Callable[[sqlite3.Connection], bool]
-_Write: TypeAlias = tuple[Job[Any], "Future[Any]"]
 _Signal: TypeAlias = Callable[[], None]  # called once what was queued before it is done
 
 
-@dataclass(frozen=True, slots=True)
-class StoreStatistics:
-    """What a store did so far.
-
-    Args:
-        waiting: Jobs that wait now.
-        written: Jobs that are committed.
-        groups: Commits they took.
-        lost: Jobs that were not written: no room, after the end, or the disk's fault.
-    """
-
-    waiting: int
-    written: int
-    groups: int
-    lost: int
+class _Write(NamedTuple):
+    job: Job[Any]
+    done: Future[Any]
+    is_retried: bool
 
 
 class Store:
@@ -66,10 +56,12 @@ class Store:
 
     Args:
         data_dir: Made if it is not there. One process at a time.
-        metrics: Counts `greenroom_dropped_total` of `store_full`, `store_failed`, `store_closed`.
+        metrics: Counts `greenroom_dropped_total` of `store_full`, `store_failed`, `store_closed`,
+            and failures by their kind.
         reporter: Logs failures, once a minute.
         capacity: Jobs that may wait; one more is dropped and counted.
         poll_seconds: Between two looks for what other processes wrote.
+        durability: As of `Settings`.
 
     Raises:
         ConfigError: Another process holds the directory, or it cannot be used.
@@ -84,6 +76,7 @@ class Store:
         *,
         capacity: int = CAPACITY,
         poll_seconds: float = POLL_SECONDS,
+        durability: Durability = "full",
     ) -> None:
         self.data_dir = data_dir.absolute()  # the host may change its working directory
         self.path = self.data_dir / DATABASE_NAME
@@ -94,17 +87,21 @@ class Store:
         make_directory(self.data_dir)
         self._directory_lock = DirectoryLock(self.data_dir)
         try:
-            self._connection = open_owned(self.data_dir)
+            self._connection = open_owned(self.data_dir, durability)
         except BaseException:
             self._directory_lock.release()
             raise
         self._waiting: queue.SimpleQueue[_Write | _Signal | None] = queue.SimpleQueue()
         self._watchers: list[Watcher] = []
+        self._later: list[tuple[float, _Signal]] = []  # when it is due; of the store's thread
         self._seen_version = -1  # of the data; never SQLite's own
         self._look_again = False
         self._written = self._groups = self._lost = 0
+        self._failed = False
+        self._last_error = ""
         self._closed = False
         self._lock = threading.Lock()  # nothing is queued behind the end
+        metrics.store_failed(failed=False)
         self._thread = threading.Thread(target=self._run, name="greenroom-store", daemon=True)
         self._thread.start()
 
@@ -112,24 +109,36 @@ class Store:
         """One line for a debugger."""
         return f"<Store {self.path} {'closed' if self._closed else 'open'}>"
 
-    def submit(self, job: Job[T]) -> Future[T]:
+    def submit(self, job: Job[T], *, is_retried: bool = False) -> Future[T]:
         """Queue a write; any thread, never blocks, never raises.
 
         Args:
             job: Runs on the store's thread inside a transaction; once more if that failed for
                 another job's sake. It touches nothing but the connection.
+            is_retried: Whoever submits it does so again if it fails: a failure is no loss, and
+                there is always room for it.
 
         Returns:
             Has the job's result once it is committed, or a StoreError.
         """
         done: Future[T] = Future()
         with self._lock:
-            reason = self._reason_to_drop()
+            reason = self._reason_to_drop(is_retried=is_retried)
             if not reason:
-                self._waiting.put((job, done))
+                self._waiting.put(_Write(job, done, is_retried))
         if reason:
-            self._drop([(job, done)], reason, StoreError(self.path, f"not written: {reason}"))
+            failure = StoreError(self.path, f"not written: {reason}")
+            self._drop([_Write(job, done, is_retried)], reason, failure)
         return done
+
+    def call_later(self, seconds: float, signal: Callable[[], None]) -> bool:
+        """Have it called on the store's thread after that time, unless the store ends before.
+
+        Returns:
+            False: it is closed already.
+        """
+        due = time.monotonic() + seconds
+        return self._signal(lambda: self._later.append((due, signal)))
 
     def read(self, job: Job[T]) -> T:
         """Run a query on a connection of its own; any thread, also while the store writes.
@@ -141,7 +150,7 @@ class Store:
             with closing(open_beside(self.data_dir)) as connection:
                 return job(connection)
         except sqlite3.Error as error:
-            raise StoreError(self.path, str(error)) from error
+            raise store_error(self.path, error) from error
 
     def watch(self, watcher: Watcher) -> None:
         """Call it on the store's thread now, and whenever another process has written.
@@ -179,7 +188,14 @@ class Store:
     def statistics(self) -> StoreStatistics:
         """What it did so far."""
         with self._lock:
-            return StoreStatistics(self._waiting.qsize(), self._written, self._groups, self._lost)
+            return StoreStatistics(
+                waiting=self._waiting.qsize(),
+                written=self._written,
+                groups=self._groups,
+                lost=self._lost,
+                failed=self._failed,
+                last_error=self._last_error,
+            )
 
     def _signal(self, signal: _Signal) -> bool:
         with self._lock:
@@ -191,10 +207,10 @@ class Store:
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
-    def _reason_to_drop(self) -> str:
+    def _reason_to_drop(self, *, is_retried: bool) -> str:
         if self._closed:
             return CLOSED
-        return FULL if self._waiting.qsize() >= self._capacity else ""
+        return FULL if self._waiting.qsize() >= self._capacity and not is_retried else ""
 
     # ── on the store's thread ────────────────────────────────────────────────────────────────
 
@@ -202,11 +218,12 @@ class Store:
         open_still = True
         poll_at = time.monotonic()
         while open_still:
-            patience = max(poll_at - time.monotonic(), 0.0) if self._watchers else None
+            times = [due for due, _ in self._later] + ([poll_at] if self._watchers else [])
+            patience = max(min(times) - time.monotonic(), 0.0) if times else None
             writes, signals, open_still = self._next_group(patience)
             if writes:
                 self._write(writes)
-            for signal in signals:
+            for signal in (*signals, *self._take_due()):
                 signal()
             if self._watchers and (self._seen_version < 0 or time.monotonic() >= poll_at):
                 self._poll()
@@ -214,6 +231,14 @@ class Store:
         with suppress(sqlite3.Error):
             self._connection.close()
         self._directory_lock.release()
+
+    def _take_due(self) -> list[_Signal]:
+        if not self._later:
+            return []
+        now = time.monotonic()
+        due = [signal for at, signal in self._later if at <= now]
+        self._later = [(at, signal) for at, signal in self._later if at > now]
+        return due
 
     def _next_group(
         self, patience_seconds: float | None
@@ -224,9 +249,9 @@ class Store:
         try:
             item = self._waiting.get(timeout=patience_seconds)
             while item is not None:
-                if not isinstance(item, tuple):
+                if not isinstance(item, _Write):
                     signals.append(item)
-                elif item[1].set_running_or_notify_cancel():
+                elif item.done.set_running_or_notify_cancel():
                     writes.append(item)
                 if len(writes) == GROUP_MAX:
                     return writes, signals, True
@@ -238,29 +263,39 @@ class Store:
     def _write(self, writes: Sequence[_Write]) -> None:
         try:
             with transaction(self._connection):
-                results = [job(self._connection) for job, _ in writes]
+                results = [write.job(self._connection) for write in writes]
         except Exception as error:  # noqa: BLE001  # the top of a thread
-            if len(writes) > 1 and not _is_of_the_file(error):
+            if len(writes) > 1 and not is_of_the_file(error):
                 for one in writes:  # one of them is at fault, and the others shall not suffer
                     self._write([one])
                 return
-            failure = StoreError(self.path, f"not written: {_text(error)}")
-            failure.__cause__ = error
+            failure = store_error(self.path, error, "not written")
+            self._count_failure(failure, wrote=True)
             self._drop(writes, FAILED, failure)
             return
         with self._lock:
             self._written += len(writes)
             self._groups += 1
-        for (_, done), result in zip(writes, results, strict=True):
-            done.set_result(result)
+            self._failed = False
+        self._metrics.store_failed(failed=False)
+        for write, result in zip(writes, results, strict=True):
+            write.done.set_result(result)
 
     def _drop(self, writes: Sequence[_Write], reason: str, failure: StoreError) -> None:
-        with self._lock:
-            self._lost += len(writes)
-        self._metrics.dropped(reason, len(writes))
+        if lost := sum(not write.is_retried for write in writes):
+            with self._lock:
+                self._lost += lost
+            self._metrics.dropped(reason, lost)
         self.reporter.store_failed(failure)
-        for _, done in writes:
-            done.set_exception(failure)
+        for write in writes:
+            write.done.set_exception(failure)
+
+    def _count_failure(self, failure: StoreError, *, wrote: bool) -> None:
+        with self._lock:
+            self._failed |= wrote
+            self._last_error = failure.reason
+        self._metrics.store_error(failure.kind)
+        self._metrics.store_failed(failed=self._failed)
 
     def _poll(self) -> None:
         try:
@@ -273,13 +308,18 @@ class Store:
                 self._look_again |= watcher(self._connection)
         except Exception as error:  # noqa: BLE001  # the top of a thread
             self._look_again = True
-            self.reporter.store_failed(StoreError(self.path, _text(error)))
+            failure = store_error(self.path, error)
+            self._count_failure(failure, wrote=False)
+            self.reporter.store_failed(failure)
         else:
             self._seen_version = version
 
 
 def open_store(
-    data_dir: str | Path | None, metrics: Metrics, reporter: LoggingReporter
+    data_dir: str | Path | None,
+    metrics: Metrics,
+    reporter: LoggingReporter,
+    durability: Durability,
 ) -> Store | None:
     """The store in that directory; None: there is to be none.
 
@@ -287,15 +327,6 @@ def open_store(
         ConfigError: Another process holds the directory, or it cannot be used.
         StoreError: The database in it cannot be used.
     """
-    return None if data_dir is None else Store(Path(data_dir), metrics, reporter)
-
-
-def _is_of_the_file(error: Exception) -> bool:
-    """Whether no job would fare better: the disk is full, the file broken or held by another."""
-    return isinstance(error, sqlite3.DatabaseError) and not isinstance(
-        error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.DataError
-    )
-
-
-def _text(error: Exception) -> str:
-    return str(error) if isinstance(error, sqlite3.Error) else repr(error)
+    if data_dir is None:
+        return None
+    return Store(Path(data_dir), metrics, reporter, durability=durability)

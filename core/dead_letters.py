@@ -60,8 +60,8 @@ ATTEMPT_OVER: Final = (
     "its attempt is over and its number means another one now; if the receiver did not get the "
     "webhook, make the call again"
 )
-STORED: Final = "what is in the store is sent after the next start; restart greenroom"
-CHANGE_AGAIN: Final = "make the change again: telemetry.webhooks, or greenroom webhooks"
+STORED: Final = "what is in the store is sent in any case; if it is not, restart greenroom"
+CHANGE_AGAIN: Final = "the endpoint may have changed since; make the change again"
 RESTARTED: Final = "the actor was restarted or given up long ago; there is nothing to do"
 PART: Final = "it is never told to an actor by itself; make the call again"
 

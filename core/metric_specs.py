@@ -111,6 +111,18 @@ CHILD_RESTARTS_TOTAL: Final = FamilySpec(
     "Actors that were restarted after a failure",
     ("actor",),
 )
+STORE_ERRORS_TOTAL: Final = FamilySpec(
+    "greenroom_store_errors_total",
+    "counter",
+    "Failures of the database in the data directory",
+    ("kind",),
+)
+STORE_FAILED: Final = FamilySpec(
+    "greenroom_store_failed",
+    "gauge",
+    "1 while the last write to the data directory failed",
+    (),
+)
 ANALYTICS_ERRORS_TOTAL: Final = FamilySpec(
     "greenroom_analytics_errors_total",
     "counter",

@@ -52,6 +52,10 @@ class Tally:
         """Add `amount` to the series with these label values, in the order of the spec."""
         self._values[labels] = self._values.get(labels, 0) + amount
 
+    def set(self, *labels: str, value: int) -> None:
+        """Let the series with these label values stand there."""
+        self._values[labels] = value
+
     def values(self) -> dict[LabelValues, int]:
         """A copy of all, safe to go through while another thread adds."""
         return self._values.copy()
@@ -74,7 +78,7 @@ class Metrics:
     """Counts what LiveKit's Go service counts, under the same names.
 
     Args:
-        mutex: Held while `dropped`, `failed` and `sink_error` count, so that any thread may call
+        mutex: Held while `dropped`, `failed` and the like count, so that any thread may call
             them; without one they belong to the dispatch thread like the rest.
 
     Source: livekit pkg/telemetry/prometheus. Each method names the function it stands for.
@@ -98,6 +102,8 @@ class Metrics:
         self._failures = Tally(specs.INPUT_FAILURES_TOTAL)
         self._restarts = Tally(specs.CHILD_RESTARTS_TOTAL)
         self._sink_errors = Tally(specs.ANALYTICS_ERRORS_TOTAL)
+        self._store_errors = Tally(specs.STORE_ERRORS_TOTAL)
+        self._store_failed = Tally(specs.STORE_FAILED)
         self._participants.add(amount=0)  # without labels it is there from the start
 
     def track_stats(self, key: StatsKey, stat: AnalyticsStat) -> None:
@@ -192,6 +198,16 @@ class Metrics:
         with self._mutex:
             self._sink_errors.add(method)
 
+    def store_error(self, kind: str) -> None:
+        """The database failed. From any thread."""
+        with self._mutex:
+            self._store_errors.add(kind)
+
+    def store_failed(self, *, failed: bool) -> None:
+        """Whether the last write to the database did. From any thread."""
+        with self._mutex:
+            self._store_failed.set(value=int(failed))
+
     def snapshot(self) -> tuple[Family, ...]:
         """Every family, also those without samples, sorted by name; from any thread.
 
@@ -209,6 +225,8 @@ class Metrics:
             self._failures,
             self._restarts,
             self._sink_errors,
+            self._store_errors,
+            self._store_failed,
         )
         families = [
             *packet_families(self._packets.copy()),

@@ -68,7 +68,7 @@ class Shelf:
         is_all = (
             len(rows) < self._limits.window
         )  # the store has the last word: rows may have been deleted
-        queue.tail = queue.tail_since if is_all else max(queue.tail - len(rows), 0)
+        queue.tail = queue.tail_since if is_all else max(queue.tail - len(rows), 1)
         for delivery in rows:
             queue.newest = delivery.sequence
             queue.waiting.append(delivery)

@@ -28,8 +28,9 @@ from ..core.metric_specs import (
 from ..core.ports import AnalyticsService
 from ..core.times import NS_PER_SECOND, to_ns
 from ..errors import ConfigError, RecordingError
+from ..launch import start
 from ..runtime.clock import VirtualClock
-from ..system import Telemetry, start
+from ..system import Telemetry
 from .attendance import Attendance, AttendanceTotals, Change
 from .checks import check_outputs, check_webhook_urls
 from .player import Player, check_speed

@@ -80,7 +80,7 @@ class Webhooks:
 
         Args:
             endpoint_id: As `endpoints()` shows it.
-            changes: Fields of `Endpoint`. To exchange keys: `keys=("new", "old")`, later `("new",)`.
+            changes: Fields of `Endpoint`; to exchange keys first `keys=("new", "old")`.
 
         Raises:
             ConfigError: There is no such endpoint, a setting is wrong, or it is one of the

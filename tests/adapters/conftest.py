@@ -14,6 +14,7 @@ from greenroom.core.metrics import Metrics
 from greenroom.runtime.clock import VirtualClock
 from greenroom.testing.fakes import RecordingReporter
 from greenroom.testing.loopback import HttpReceiver, LoopThread, RawServer, WaitingDoor
+from greenroom.testing.stored import OutboxBench
 
 
 @pytest.fixture
@@ -90,3 +91,11 @@ def open_store() -> Iterator[Callable[[Path], Store]]:
     yield open_it
     for store in stores:
         assert store.close(30.0)
+
+
+@pytest.fixture
+def outbox_bench(tmp_path: Path) -> Iterator[OutboxBench]:
+    bench = OutboxBench(tmp_path)
+    yield bench
+    bench.end()
+    assert bench.held == 0

@@ -67,6 +67,8 @@ def touch_everything(metrics: Metrics) -> None:
     metrics.dropped("full")
     metrics.failed("notifier")
     metrics.sink_error("send_stats")
+    metrics.store_error("disk_full")
+    metrics.store_failed(failed=True)
 
 
 def test_names_types_labels_and_edges_are_those_of_livekits_server() -> None:
@@ -170,6 +172,8 @@ def test_greenrooms_own_counters_have_their_own_prefix_and_are_not_livekits_seri
     metrics.dropped("unknown_participant", intentional=True)
     metrics.failed("notifier")
     metrics.sink_error("send_stats")
+    metrics.store_error("disk_full")
+    metrics.store_failed(failed=True)
 
     own = [family for family in metrics.snapshot() if family.name.startswith("greenroom_")]
     assert flatten(own, {}) == {
@@ -177,7 +181,11 @@ def test_greenrooms_own_counters_have_their_own_prefix_and_are_not_livekits_seri
         'greenroom_dropped_total{intentional="false",reason="full"}': 3,
         'greenroom_dropped_total{intentional="true",reason="unknown_participant"}': 1,
         'greenroom_input_failures_total{actor="notifier"}': 1,
+        'greenroom_store_errors_total{kind="disk_full"}': 1,
+        "greenroom_store_failed": 1,
     }
+    metrics.store_failed(failed=False)
+    assert flatten(metrics.snapshot(), {})["greenroom_store_failed"] == 0
     assert metrics.series({}) == {}
 
 
@@ -202,11 +210,15 @@ def test_what_other_threads_report_is_counted_under_the_owners_mutex() -> None:
     mutex.metrics.dropped("full")
     mutex.metrics.failed("notifier")
     mutex.metrics.sink_error("send_event")
+    mutex.metrics.store_error("io")
+    mutex.metrics.store_failed(failed=True)
 
     assert mutex.counted == [
         'greenroom_dropped_total{intentional="false",reason="full"}',
         'greenroom_input_failures_total{actor="notifier"}',
         'greenroom_analytics_errors_total{method="send_event"}',
+        'greenroom_store_errors_total{kind="io"}',
+        "greenroom_store_failed",
     ]
 
 

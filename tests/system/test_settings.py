@@ -77,6 +77,12 @@ def test_a_policy_that_cannot_work_is_refused_by_name(setting: str, value: Any) 
         greenroom.DeliveryPolicy(**{**policy, setting: value})
 
 
+@pytest.mark.parametrize("durability", ["none", "FULL", None])
+def test_a_durability_that_there_is_not_is_refused(durability: Any) -> None:
+    with pytest.raises(greenroom.ConfigError, match=r"^durability: "):
+        greenroom.start(durability=durability)
+
+
 def test_later_changes_of_the_callers_keys_do_not_leak_in() -> None:
     keys = dict(KEYS)
 

@@ -1,0 +1,72 @@
+"""What SQLite's errors mean for whoever runs greenroom."""
+
+from __future__ import annotations
+
+import sqlite3
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from ..errors import StoreError
+
+
+class StoreErrorKind(StrEnum):
+    """Why the database failed: label `kind` of `greenroom_store_errors_total`."""
+
+    DISK_FULL = "disk_full"
+    READ_ONLY = "read_only"  # the file or its file system
+    CORRUPT = "corrupt"  # broken within, or no database at all
+    LOCKED = "locked"  # another process held it for too long
+    IO = "io"  # the disk, a quota, or no more open files
+    OTHER = "other"
+
+
+_KINDS: Final = {  # by primary result code; source: sqlite.org/rescode.html
+    sqlite3.SQLITE_FULL: StoreErrorKind.DISK_FULL,
+    sqlite3.SQLITE_READONLY: StoreErrorKind.READ_ONLY,
+    sqlite3.SQLITE_PERM: StoreErrorKind.READ_ONLY,
+    sqlite3.SQLITE_CORRUPT: StoreErrorKind.CORRUPT,
+    sqlite3.SQLITE_NOTADB: StoreErrorKind.CORRUPT,
+    sqlite3.SQLITE_BUSY: StoreErrorKind.LOCKED,
+    sqlite3.SQLITE_LOCKED: StoreErrorKind.LOCKED,
+    sqlite3.SQLITE_IOERR: StoreErrorKind.IO,
+    sqlite3.SQLITE_CANTOPEN: StoreErrorKind.IO,
+}
+
+
+def kind_of(error: BaseException) -> StoreErrorKind:
+    """Which kind it is; what SQLite did not raise is `OTHER`."""
+    code = getattr(error, "sqlite_errorcode", None)  # sqlite3's own errors have none
+    if not isinstance(error, sqlite3.Error) or code is None:
+        return StoreErrorKind.OTHER
+    return _KINDS.get(code & 0xFF, StoreErrorKind.OTHER)
+
+
+def is_of_the_file(error: BaseException) -> bool:
+    """Whether no job would fare better: the disk is full, the file broken or held by another."""
+    return isinstance(error, sqlite3.DatabaseError) and not isinstance(
+        error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.DataError
+    )
+
+
+def store_error(path: Path, error: BaseException, doing: str = "") -> StoreError:
+    """That error as one of greenroom's; of a broken file it also says what can be done.
+
+    Args:
+        path: The database's file.
+        error: What was raised.
+        doing: What did not happen, for the text.
+    """
+    kind = kind_of(error)
+    text = str(error) if isinstance(error, sqlite3.Error) else repr(error)
+    if doing:
+        text = f"{doing}: {text}"
+    if kind is StoreErrorKind.CORRUPT:
+        text += (
+            f"; the file is damaged, or not greenroom's. Stop, copy it and {path.name}-wal away, "
+            "and save what can be saved (sqlite3 COPY .recover | sqlite3 NEW), or start without "
+            "it: what was pending in it is lost then"
+        )
+    made = StoreError(path, text, kind)
+    made.__cause__ = error
+    return made
