@@ -17,8 +17,6 @@ CLOSE_WAIT_SECONDS: Final = 180.0  # telemetryservice.go, workerCleanupWait
 FLUSH_SLICE: Final = 64  # workers with 3 tracks each: 1.5 ms in the benchmark
 CAPACITY: Final = 262_144  # several seconds of a full machine's statistics, some 70 MB
 HANDLER_LIMIT_SECONDS: Final = 30.0  # the longest known, of a restored mailbox, takes seconds
-    30.0  # the longest that is known, a restored mailbox, takes some seconds
-)
 
 
 def check_number(name: str, value: object, *, least: float, above: bool = False) -> None:
