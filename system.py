@@ -12,8 +12,9 @@ from typing import Final, Self, TypeVar
 
 from thespian.actors import ActorSystem
 
+from .actors.children import ChildClasses
 from .actors.guardian import ConfigureGuardian, Guardian
-from .actors.supervisor import ChildClasses, ConfigureSupervisor, Supervisor
+from .actors.supervisor import ConfigureSupervisor, Supervisor
 from .adapters.analytics import AnalyticsThread, NullAnalyticsService
 from .adapters.dead_letters import call_of
 from .adapters.exposition import MetricsServer

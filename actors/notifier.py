@@ -2,8 +2,8 @@
 
 Told `Notify` by the supervisor, and stamped results of attempts, retries that are due and sweeps.
 Orders attempts from the poster; tells the supervisor each webhook's fate as a `calls.Webhook`
-through the door. Lives as long as the supervisor; what it holds
-at its exit is lost and counted.
+through the door. Lives as long as the supervisor; what it holds then is lost and counted. When
+somebody else ends it, its heir goes on where it was.
 
 Source: livekit/protocol webhook/notifier.go, DefaultNotifier.
 """
@@ -11,7 +11,7 @@ Source: livekit/protocol webhook/notifier.go, DefaultNotifier.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, assert_never
+from typing import ClassVar, Final, assert_never
 
 from livekit.protocol.models import WebhookConfig
 from livekit.protocol.webhook import WebhookEvent
@@ -36,7 +36,8 @@ from ..errors import UnsendableError
 from ..messages import calls
 from ..messages.control import Stamped
 from ..messages.outputs import AttemptEnded, Notify, RetryDue, SweepDue
-from ._base import ActorAddress, ActorExitRequest, Configure, GreenroomActor, stamped, told
+from ._base import ActorAddress, Configure, GreenroomActor, stamped, told
+from .estate import Inherit
 
 UNFINISHED: Final = "webhook_unfinished"
 INTERNAL_ERROR: Final = "internal error; see the dead letters"
@@ -44,6 +45,8 @@ INTERNAL_ERROR: Final = "internal error; see the dead letters"
 
 class Notifier(GreenroomActor):
     """A thin shell over the outbox."""
+
+    inherited: ClassVar[tuple[str, ...]] = ("outbox", "_todo", "_judging", "_sweeps")
 
     def on_configure(self, configure: Configure) -> None:
         """Every configured URL is signed with the one configured key."""
@@ -108,8 +111,13 @@ class Notifier(GreenroomActor):
         self.outbox.sweep(stamp.at_ns)
         self._await_sweep()
 
-    @told(ActorExitRequest)
-    def on_exit(self, request: ActorExitRequest, sender: ActorAddress) -> None:
+    def on_inherit(self, inherit: Inherit) -> None:
+        """The waits of the one before ended with it: arm them anew."""
+        super().on_inherit(inherit)
+        for wait in self.outbox.waits(inherit.at_ns):
+            self.wake_after(wait.seconds, RetryDue(wait.delivery_id, wait.attempt))
+
+    def on_end(self) -> None:
         """What memory alone holds is lost now, and counted."""
         held = self.outbox.statistics().held
         if held:

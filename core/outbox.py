@@ -90,6 +90,8 @@ class _Queue:
     attempt: int = 0  # in flight, or due after the wait
     started_at_ns: int = 0
     used_at_ns: int = 0
+    waits_since_ns: int = 0  # when it backed off the last time
+    due_at_ns: int = 0
 
 
 class Outbox:
@@ -164,6 +166,21 @@ class Outbox:
         queue.state = _State.IN_FLIGHT
         return (Send(queue.head, queue.attempt),)
 
+    def waits(self, now_ns: int) -> tuple[Wait, ...]:
+        """What is left of every wait; all of it, if `now_ns` is before the wait began. O(heads).
+
+        For a notifier whose wake-ups are gone.
+        """
+        return tuple(
+            Wait(
+                delivery_id,
+                queue.attempt,
+                max(queue.due_at_ns - max(now_ns, queue.waits_since_ns), 0) / NS_PER_SECOND,
+            )
+            for delivery_id, queue in self._by_head.items()
+            if queue.state is _State.BACKING_OFF
+        )
+
     def sweep(self, now_ns: int) -> tuple[QueueKey, ...]:
         """Forget the queues that are empty and had no event for longer than `idle_seconds`."""
         oldest_ns = now_ns - to_ns(self._policy.idle_seconds)
@@ -234,6 +251,7 @@ class Outbox:
             retry_after=ended.retry_after,
             fraction=fraction,
         )
+        queue.waits_since_ns, queue.due_at_ns = now_ns, now_ns + to_ns(seconds)
         return Wait(ended.delivery_id, queue.attempt, seconds)
 
     def _done(

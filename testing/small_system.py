@@ -24,6 +24,7 @@ from livekit.protocol.webhook import WebhookEvent
 
 from ..actors import guardian, notifier, recorder, stats_worker, supervisor, timer
 from ..actors._base import ActorAddress, GreenroomActor, told
+from ..actors.children import ChildClasses
 from ..config import Settings, WebhookSettings
 from ..core.attempt import Attempt
 from ..core.metrics import Metrics
@@ -204,10 +205,10 @@ class SmallSystem:
         self._system = system
         self._patience_seconds = patience_seconds
         self._position = 0
-        children = supervisor.ChildClasses(Recorder, Notifier, timer.Timer, worker)
+        classes = ChildClasses(Recorder, Notifier, timer.Timer, worker)
         self.supervisor = system.createActor(Supervisor)
         self._guardian = system.createActor(Guardian)
-        configure = supervisor.ConfigureSupervisor(SETTINGS, fake_ports(), children)
+        configure = supervisor.ConfigureSupervisor(SETTINGS, fake_ports(), classes)
         system.tell(self._guardian, guardian.ConfigureGuardian(self.supervisor, configure))
         self._look()
 

@@ -6,7 +6,8 @@ from typing import get_args
 
 import pytest
 
-from greenroom.actors._base import GreenroomActor
+from greenroom.actors._base import DeadEnvelope, GreenroomActor
+from greenroom.actors.estate import Estate, HeirBegan
 from greenroom.actors.notifier import Notifier
 from greenroom.actors.recorder import Recorder
 from greenroom.actors.stats_worker import StatsWorker
@@ -31,7 +32,7 @@ def test_the_supervisor_handles_every_call() -> None:
 
 
 def test_the_supervisor_handles_every_report_and_question() -> None:
-    reports = {AskWorkers, ChildFailed, Drain} | {
+    reports = {AskWorkers, ChildFailed, Drain, Estate, HeirBegan, DeadEnvelope} | {
         stats.FlushSlice,
         WorkerClosed,
         stats.SampleSkipped,

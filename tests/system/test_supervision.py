@@ -10,9 +10,10 @@ from livekit.protocol.analytics import AnalyticsEvent, AnalyticsEventType
 
 import greenroom
 from greenroom.actors._base import ActorAddress, GreenroomActor, told
+from greenroom.actors.children import ChildClasses
 from greenroom.actors.recorder import Recorder
 from greenroom.actors.stats_worker import StatsWorker
-from greenroom.actors.supervisor import ChildClasses, Supervisor
+from greenroom.actors.supervisor import Supervisor
 from greenroom.core.series import flatten
 from greenroom.errors import SystemBrokenError
 from greenroom.messages.calls import RoomStarted
