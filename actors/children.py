@@ -14,7 +14,8 @@ from .estate import Configure
 from .notifier import Notifier
 from .recorder import Recorder
 from .stats_worker import ConfigureWorker, RecorderMoved, StatsWorker
-from .succeeding import SucceedingActor, is_at
+from .succeeding import SucceedingActor
+from .succession import is_at
 from .supervising import ChildID
 from .timer import Timer
 
@@ -58,7 +59,7 @@ class Children(SucceedingActor):
         address: ActorAddress = getattr(self, self._role(which))
         return address
 
-    def child_at(self, address: object) -> ChildID | None:
+    def child_at(self, address: ActorAddress | str) -> ChildID | None:
         """The roster is not kept by addresses: it is searched, which happens seldom."""
         for role in ROLES:
             if is_at(getattr(self, role), address):

@@ -15,20 +15,18 @@ well, and is passed on: only its place among what they tell the heir is not prom
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..messages.control import Restart
 from ._base import (
     ActorAddress,
     ActorExitRequest,
-    ActorSystemMessage,
     ChildActorExited,
     DeadEnvelope,
     GreenroomActor,
     told,
 )
 from .estate import Estate, HeirBegan, Inherit, Undelivered
+from .succession import Ended, Probe, Succession, is_at, is_for_one_life
 from .supervising import ChildID, SupervisingActor
 
 # So many ended children are known by their addresses, for what others still tell them: an HTTP
@@ -36,49 +34,10 @@ from .supervising import ChildID, SupervisingActor
 REMEMBERED_DEAD: Final = 1_024
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """To a dead child: what comes back before it was told before it."""
-
-
-@dataclass(slots=True, eq=False)
-class _Ended:
-    """One that ended, and what it was told in vain."""
-
-    address: ActorAddress
-    held: list[object] = field(default_factory=list)  # this had reached it, and comes first
-    letters: list[object] = field(default_factory=list)
-    has_exited: bool = False  # all that it had to say has come
-    is_asked: bool = False
-    is_probed: bool = False  # all that this parent told it has come back
-
-
-@dataclass(slots=True, eq=False)
-class _Succession:
-    """From the end of a child to the beginning of its heir; which may end meanwhile, too."""
-
-    heir: ActorAddress
-    ended: list[_Ended] = field(default_factory=list)  # oldest first
-    first_message: object = None  # it came back: the child had not begun
-    state: Any = None
-    is_due: bool = False
-    has_inherited: bool = False
-
-    def of(self, address: object) -> _Ended | None:
-        return next((each for each in self.ended if is_at(each.address, address)), None)
-
-    def is_ready(self) -> bool:
-        settled = all(each.has_exited and each.is_probed for each in self.ended)
-        return settled and self.is_due and not self.has_inherited
-
-    def letters(self) -> tuple[object, ...]:
-        return tuple(letter for each in self.ended for letter in (*each.held, *each.letters))
-
-
 class SucceedingActor(SupervisingActor):
     """Base of a supervisor that starts its children anew. A subclass says who they are."""
 
-    _successions: dict[ChildID, _Succession]
+    _successions: dict[ChildID, Succession]
     _dead: deque[tuple[ActorAddress, ChildID]]
     _leaving: dict[str, ChildID]  # at which address; they were told to end
     _has_ended = False
@@ -109,7 +68,7 @@ class SucceedingActor(SupervisingActor):
         """Where this child lives; None: it is none any more."""
         raise NotImplementedError
 
-    def child_at(self, address: object) -> ChildID | None:
+    def child_at(self, address: ActorAddress | str) -> ChildID | None:
         """Which child lives at this address; may take long."""
         raise NotImplementedError
 
@@ -143,7 +102,7 @@ class SucceedingActor(SupervisingActor):
         which = ChildID(estate.actor, estate.incarnation)
         succession, ended = self._note_end(which, sender)
         succession.state = estate.state
-        ended.held.extend(estate.held)
+        ended.held.extend(each for each in estate.held if not is_for_one_life(each))
         self._settle(which)
 
     @told(ChildActorExited)
@@ -178,8 +137,8 @@ class SucceedingActor(SupervisingActor):
     def on_dead_letter(self, letter: DeadEnvelope, sender: ActorAddress) -> None:
         """What a child was told that is no more."""
         message = letter.deadMessage
-        if self._has_ended or isinstance(message, ActorSystemMessage | Restart):
-            return  # a wake-up: the heir has its own; a request to exit: it has had its way
+        if self._has_ended or is_for_one_life(message):
+            return
         if isinstance(message, Undelivered):
             self._redirect(message)
             return
@@ -234,6 +193,11 @@ class SucceedingActor(SupervisingActor):
             self._settle(which)
         super().restart_all()
 
+    def put_off(self, which: ChildID) -> None:
+        """An heir that was due and has ended is due no more."""
+        if which in self._successions:
+            self._successions[which].is_due = False
+
     def _restart(self, which: ChildID) -> None:
         succession = self._successions.get(which)
         if succession is None:
@@ -242,7 +206,7 @@ class SucceedingActor(SupervisingActor):
             succession.is_due = True
             self._advance(which)
 
-    def _note_end(self, which: ChildID, address: ActorAddress) -> tuple[_Succession, _Ended]:
+    def _note_end(self, which: ChildID, address: ActorAddress) -> tuple[Succession, Ended]:
         """Have an heir for who lived at `address`; sends nothing, so it cannot stop half-way."""
         succession = self._successions.get(which)
         ended = None if succession is None else succession.of(address)
@@ -250,8 +214,8 @@ class SucceedingActor(SupervisingActor):
             return succession, ended
         heir = self.createActor(self.class_of(which))
         if succession is None:
-            succession = self._successions[which] = _Succession(heir)
-        ended = _Ended(address)
+            succession = self._successions[which] = Succession(heir)
+        ended = Ended(address)
         succession.ended.append(ended)
         succession.heir, succession.is_due, succession.has_inherited = heir, False, False
         self._standing[which] = heir
@@ -291,31 +255,31 @@ class SucceedingActor(SupervisingActor):
     def _keep(self, which: ChildID, letters: list[object], message: object) -> None:
         if isinstance(message, self.class_of(which).configured_by()):
             self._successions[which].first_message = message
-        elif not isinstance(message, Inherit | ActorSystemMessage):  # an Inherit is made again
-            letters.append(message)
+        elif not (isinstance(message, Inherit) or is_for_one_life(message)):
+            letters.append(message)  # but no Inherit: that is made again
 
-    def _unsettled_at(self, address: object) -> ChildID | None:
+    def _unsettled_at(self, address: ActorAddress | str) -> ChildID | None:
         """Which child is being succeeded that lived at this address, or whose heir lives there."""
         for which, succession in self._successions.items():
             if is_at(succession.heir, address) or succession.of(address) is not None:
                 return which
         return None
 
-    def _known_address(self, which: ChildID, address: object) -> ActorAddress | None:
+    def _known_address(self, which: ChildID, address: ActorAddress | str) -> ActorAddress | None:
         """The address itself, where a dead letter has only its text."""
         if not isinstance(address, str):
-            return address  # type: ignore[return-value]  # Thespian has no types
+            return address
         succession = self._successions.get(which)
         if succession is None:
             return self.address_of(which)
         ended = succession.of(address)
         return succession.heir if ended is None else ended.address
 
-    def _leaving_from(self, address: object) -> ChildID | None:
-        at = address if isinstance(address, str) else str(address.actorAddressString)
+    def _leaving_from(self, address: ActorAddress | str) -> ChildID | None:
+        at = address if isinstance(address, str) else address.actorAddressString
         return self._leaving.get(at)
 
-    def _pass_on(self, address: object, message: object) -> bool:
+    def _pass_on(self, address: ActorAddress | str, message: object) -> bool:
         """What somebody else told a child that was succeeded long ago."""
         for dead, which in self._dead:
             current = self.address_of(which) if is_at(dead, address) else None
@@ -329,10 +293,3 @@ class SucceedingActor(SupervisingActor):
         while isinstance(message, Undelivered):
             message = message.message
         self.redirect(message)
-
-
-def is_at(known: ActorAddress, address: object) -> bool:
-    """Whether both are the same; Thespian's own bases give the address of a dead one as text."""
-    if isinstance(address, str):
-        return bool(known.actorAddressString == address)
-    return bool(known == address)

@@ -88,12 +88,16 @@ class SupervisingActor(GreenroomActor):
                 self.give_up(which, stamp.at_ns)
                 return
             if seconds and not self._drains:
+                self.put_off(which)
                 if which not in self._backing_off:  # else it ended while it waited
                     self._backing_off.add(which)
                     self.wake_after(seconds, replace(due, has_waited=True))
                 return
         self._backing_off.discard(which)
         self._restart(which)
+
+    def put_off(self, which: ChildID) -> None:
+        """It has to wait, whatever was allowed before."""
 
     @told(Drain)
     def on_drain(self, drain: Drain, sender: ActorAddress) -> None:

@@ -197,7 +197,8 @@ class Simulation:
         lost = sum(each.message.startswith("Participant") for each in self.dead_letters.letters)
         assert retained <= lost, f"{retained} workers are retained, {lost} calls are dead letters"
         outbox = self.outbox()
-        assert outbox is not None and len(outbox) == 0, "queues are left over"
+        assert outbox is not None, "there is no notifier"
+        assert len(outbox) == 0, "queues are left over"
         assert not self.dropped, f"the door dropped {self.dropped}"
         failures = [each for each in self.reporter.failures if "InjectedError" not in each.error]
         assert not failures, failures[0].traceback
