@@ -35,7 +35,9 @@ class Timer(GreenroomActor):
             setattr(self, name, inherit.state[name])
         if self._waits:
             wait_ns = self._interval_ns
-            if self._due_ns and inherit.at_ns:
+            if inherit.at_ns and not self._due_ns:  # the first: nobody knows since when it waits
+                self._due_ns = inherit.at_ns + wait_ns
+            elif inherit.at_ns:
                 wait_ns = min(max(self._due_ns - inherit.at_ns, 0), wait_ns)
             self.wake_after(wait_ns / NS_PER_SECOND, FlushTick(self._number))
 

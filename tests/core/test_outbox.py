@@ -104,6 +104,28 @@ def test_another_key_or_another_url_does_not_wait(key: str, url: str) -> None:
     assert shape(offer(outbox, "quick", key=key, url=url)) == ["queued 1", "send quick 1"]
 
 
+def test_what_is_left_of_the_waits_is_known_at_any_time() -> None:
+    outbox = Outbox(POLICY)
+    for number, key in enumerate(("a", "b", "c"), start=1):
+        offer(outbox, key, key=key)
+        if key != "c":
+            end(outbox, number, status=503, now=float(number), fraction=0.5)
+    ((_, _, whole),) = [
+        (each.delivery_id, each.attempt, each.seconds)
+        for each in outbox.waits(0)
+        if each.delivery_id == 1
+    ]
+
+    assert [(each.delivery_id, each.attempt) for each in outbox.waits(at(2.0))] == [(1, 2), (2, 2)]
+    assert [each.seconds for each in outbox.waits(at(2.0))] == [
+        pytest.approx(whole - 1.0),
+        pytest.approx(whole),
+    ]
+    assert [each.seconds for each in outbox.waits(at(1e6))] == [0.0, 0.0]
+    outbox.retry_due(RetryDue(1, 2))
+    assert [each.delivery_id for each in outbox.waits(0)] == [2]
+
+
 # ── ends ────────────────────────────────────────────────────────────────────────────────────────
 
 

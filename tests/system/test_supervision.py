@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import ClassVar, Final
 
@@ -37,6 +38,14 @@ def exit_process() -> None:
 
 def run_out_of_memory() -> None:
     bytearray(2**62)
+
+
+def cancel() -> None:
+    raise asyncio.CancelledError("not of this loop")
+
+
+def stop_generating() -> None:
+    raise GeneratorExit("no generator")
 
 
 def divide() -> None:
@@ -108,7 +117,9 @@ class Running:
         return self.counted(f'greenroom_child_restarts_total{{actor="{actor}"}}')
 
 
-@pytest.mark.parametrize("fail", [divide, exit_process, run_out_of_memory, recurse])
+@pytest.mark.parametrize(
+    "fail", [divide, exit_process, run_out_of_memory, recurse, cancel, stop_generating]
+)
 def test_a_worker_that_fails_keeps_all_but_the_poison_and_siblings_notice_nothing(
     fail: Callable[[], object],
 ) -> None:
