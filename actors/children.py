@@ -8,7 +8,7 @@ from typing import Any, Final
 from ..core.roster import Roster
 from ..messages.ids import Incarnation
 from ..messages.outputs import RecordStats
-from ..messages.stats import TickTaken, WorkerSpec
+from ..messages.stats import WorkerSpec
 from ._base import ActorAddress, ActorExitRequest, GreenroomActor
 from .estate import Configure
 from .notifier import Notifier
@@ -42,7 +42,6 @@ class Children(SucceedingActor):
     _children: ChildClasses
     _told_all: Configure
     _close_wait_ns: int
-    _ticks = _ticked_at_ns = 0
 
     def class_of(self, which: ChildID) -> type[GreenroomActor]:
         """One of the configured classes."""
@@ -76,8 +75,6 @@ class Children(SucceedingActor):
             if address is self.recorder:
                 for entry in self.roster.newest_first():
                     self.send(entry.address, RecorderMoved(address))
-            elif address is self.timer and self._ticks:
-                self.send(address, TickTaken(self._ticks, self._ticked_at_ns))
         elif (entry_ := self.roster.keeper_of(Incarnation(which.incarnation))) is not None:
             entry_.address = address
 

@@ -134,7 +134,7 @@ class SucceedingActor(SupervisingActor):
         self._settle(which)
 
     @told(DeadEnvelope)
-    def on_dead_letter(self, letter: DeadEnvelope, sender: ActorAddress) -> None:
+    def on_dead_envelope(self, letter: DeadEnvelope, sender: ActorAddress) -> None:
         """What a child was told that is no more."""
         message = letter.deadMessage
         if self._has_ended or is_for_one_life(message):

@@ -59,9 +59,8 @@ class Timer(GreenroomActor):
     @told(TickTaken)
     def on_tick_taken(self, taken: TickTaken, sender: ActorAddress) -> None:
         """Make the next wait shorter by what this tick was late."""
-        if taken.number < self._number:
+        if taken.number != self._number:
             return
-        self._number = taken.number  # more: this timer began anew
         late_ns = taken.at_ns - self._due_ns if self._due_ns else 0
         if late_ns >= self._interval_ns:
             late_ns = 0  # the machine slept: one tick makes up for all that were missed

@@ -10,7 +10,7 @@ from greenroom.actors._base import DeadEnvelope, GreenroomActor
 from greenroom.actors.estate import Estate, HeirBegan
 from greenroom.actors.notifier import Notifier
 from greenroom.actors.recorder import Recorder
-from greenroom.actors.stats_worker import StatsWorker
+from greenroom.actors.stats_worker import RecorderMoved, StatsWorker
 from greenroom.actors.supervisor import Supervisor
 from greenroom.actors.timer import Timer
 from greenroom.messages import outputs, stats
@@ -42,7 +42,7 @@ def test_the_supervisor_handles_every_report_and_question() -> None:
 
 
 def test_a_worker_handles_every_command() -> None:
-    assert told_of(StatsWorker) == set(get_args(WorkerCommand))
+    assert told_of(StatsWorker) == {*get_args(WorkerCommand), RecorderMoved}
     assert not StatsWorker.stamped_handlers
 
 
