@@ -17,6 +17,9 @@ class Timer(GreenroomActor):
     """Ticks, numbered from 1, that do not drift."""
 
     inherited: ClassVar[tuple[str, ...]] = ("_number", "_due_ns", "_waits")
+    _number: int  # of the tick that is awaited
+    _due_ns: int
+    _waits: bool  # for its wake-up
 
     def on_configure(self, configure: Configure) -> None:
         """Start the first interval, unless only explicit flushes are wanted."""
@@ -45,7 +48,7 @@ class Timer(GreenroomActor):
         self.door = configure.ports.door
         self._number = 0
         self._due_ns = 0
-        self._waits = False  # for its wake-up
+        self._waits = False
         seconds = configure.settings.flush_interval_seconds
         self._interval_ns = 0 if seconds is None else to_ns(seconds)
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 import pytest
 
@@ -251,7 +251,7 @@ def test_thespians_own_messages_are_no_unknown_messages() -> None:
 class Heavy(Parrot):
     """A parrot whose ear-witness is left to its heir."""
 
-    inherited = ("heard",)
+    inherited: ClassVar[tuple[str, ...]] = ("heard",)
 
 
 def test_who_is_ended_by_somebody_else_leaves_its_state_and_what_it_holds_to_its_parent() -> None:
