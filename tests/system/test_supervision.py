@@ -139,6 +139,28 @@ def test_a_worker_that_fails_keeps_all_but_the_poison_and_siblings_notice_nothin
         assert running.restarts("FragileWorker") == 1
 
 
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_of_who_pumps_costs_the_worker_in_which_it_struck_and_is_counted() -> None:
+    running = Running(ChildClasses(worker=worker_that(interrupt)))
+    with running.telemetry:
+        running.joined(ALICE, BOB)
+        running.reported(BOB, 7)
+        running.telemetry.sync()
+        running.reported(ALICE, UNLUCKY)
+
+        with pytest.raises(KeyboardInterrupt):
+            running.telemetry.sync()
+
+        assert running.flushed() == {BOB: 7}
+        assert [w.key.participant_id for w in running.telemetry.workers().current] == [BOB]
+        assert running.counted(
+            'greenroom_dropped_total{intentional="false",reason="worker_given_up"}'
+        )
+
+
 def test_a_worker_that_fails_often_waits_longer_and_loses_nothing_meanwhile() -> None:
     running = Running(ChildClasses(worker=worker_that(divide)))
     with running.telemetry:
