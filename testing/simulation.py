@@ -50,6 +50,7 @@ from .simulated_host import SimulatedHost, Track
 A = TypeVar("A", bound=GreenroomActor)
 
 STEPS: Final = 40
+MINUTES_MAX: Final = 1_000  # until the last webhook is delivered
 MINUTE_NS: Final = 60 * NS_PER_SECOND
 START_NS: Final = 1_700_000_000 * NS_PER_SECOND
 URLS: Final = ("http://first.test/", "http://second.test/")
@@ -123,7 +124,9 @@ class Simulation:
         for call in self.host.last_calls():
             self.door.enter(self.supervisor, call)
         self.pass_time(0)
-        while self.unfinished():
+        for _ in range(MINUTES_MAX):
+            if not self.unfinished():
+                break
             self.end_attempts(len(self.poster.in_flight), DELIVERED)
             self.pass_time(MINUTE_NS)
             self.check_always()
