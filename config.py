@@ -14,6 +14,7 @@ FLUSH_INTERVAL_SECONDS: Final = 30.0  # telemetryservice.go, telemetryStatsUpdat
 CLOSE_WAIT_SECONDS: Final = 180.0  # telemetryservice.go, workerCleanupWait
 FLUSH_SLICE: Final = 64  # workers with 3 tracks each: 1.5 ms in the benchmark
 CAPACITY: Final = 262_144  # several seconds of a full machine's statistics, some 70 MB
+HANDLER_LIMIT_S: Final = 30.0  # the longest that is known, a restored mailbox, takes some seconds
 
 
 def _check_number(name: str, value: object, *, least: float, above: bool = False) -> None:
@@ -28,6 +29,16 @@ def _check_number(name: str, value: object, *, least: float, above: bool = False
 def _check_count(name: str, value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ConfigError(f"{name}: expected a whole number of at least 1, got {value!r}")
+
+
+def check_handler_limit(seconds: object) -> None:
+    """Refuse what is no time limit; None is one: never.
+
+    Raises:
+        ConfigError: It is neither None nor a finite number above 0.
+    """
+    if seconds is not None:
+        _check_number("handler_limit_seconds", seconds, least=0, above=True)
 
 
 def _is_text(value: object) -> bool:
@@ -191,6 +202,7 @@ class Settings:
         capacity: Statistics that may wait to be processed; when full, new ones are dropped and
             counted. Calls of other kinds have twice that room.
         flush_slice: Workers that are told to flush at a time, between other inputs.
+        handler_limit_seconds: A handler that takes longer is interrupted; None: never.
         webhook: Where webhooks go.
     """
 
@@ -200,6 +212,7 @@ class Settings:
     close_wait_seconds: float = CLOSE_WAIT_SECONDS
     capacity: int = CAPACITY
     flush_slice: int = FLUSH_SLICE
+    handler_limit_seconds: float | None = HANDLER_LIMIT_S
     webhook: WebhookSettings = field(default_factory=WebhookSettings)
 
     def __post_init__(self) -> None:
@@ -211,5 +224,6 @@ class Settings:
         _check_number("close_wait_seconds", self.close_wait_seconds, least=0)
         _check_count("capacity", self.capacity)
         _check_count("flush_slice", self.flush_slice)
+        check_handler_limit(self.handler_limit_seconds)
         if not isinstance(self.webhook, WebhookSettings):
             raise ConfigError(f"webhook: expected WebhookSettings, got {self.webhook!r}")

@@ -4,7 +4,8 @@ GreenroomError
 ├─ ConfigError (also ValueError)        your settings are wrong; raised before anything starts
 ├─ MessageError
 │  ├─ DecodeError                       these bytes are not a greenroom message
-│  └─ UnknownMessageError               an actor was sent something it has no handler for
+│  ├─ UnknownMessageError               an actor was sent something it has no handler for
+│  └─ NotReplayableError                a dead letter that cannot be replayed; says what to do
 ├─ TransportError                       a webhook attempt got no HTTP answer
 ├─ UnsendableError                      a webhook cannot be signed as it was asked for
 ├─ RecordingError (also ValueError)     a recording or vector file is wrong; says file:line
@@ -12,7 +13,9 @@ GreenroomError
 └─ LifecycleError
    ├─ RestartBudgetError                an actor failed more often than its child spec bears
    ├─ SystemClosedError                 used after close()
-   └─ SystemBrokenError                 the dispatch thread died; __cause__ says why
+   └─ SystemBrokenError                 the dispatch thread died or is stuck; __cause__ says why
+
+HandlerTimeoutError (BaseException)     raised in a handler that takes too long, to end it
 """
 
 from __future__ import annotations
@@ -50,6 +53,10 @@ class DecodeError(MessageError):
 
 class UnknownMessageError(MessageError):
     """No handler (or no codec tag) exists for this type of message."""
+
+
+class NotReplayableError(MessageError):
+    """A dead letter cannot be replayed, and the text says why and what to do instead."""
 
 
 class TransportError(GreenroomError):
@@ -113,4 +120,24 @@ class SystemClosedError(LifecycleError):
 
 
 class SystemBrokenError(LifecycleError):
-    """The dispatch thread is dead; `__cause__` says why."""
+    """The dispatch thread is dead or stuck; `__cause__` says why."""
+
+
+class HandlerTimeoutError(BaseException):
+    """Raised inside a handler that holds the dispatch thread for too long, to end it.
+
+    Not an Exception, so that a handler's own `except Exception` does not keep it: it may clean
+    up, and must let it pass.
+
+    Args:
+        actor: The class of the actor.
+        message: The type of the message that it was handling.
+        seconds: For how long it had held the thread.
+    """
+
+    def __init__(self, actor: str, message: str, seconds: float) -> None:
+        held = f"{actor} has held the dispatch thread for {seconds:.3g} s"
+        super().__init__(f"{held} with a {message}")
+        self.actor = actor
+        self.message = message
+        self.seconds = seconds

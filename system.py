@@ -16,7 +16,6 @@ from .actors.children import ChildClasses
 from .actors.guardian import ConfigureGuardian, Guardian
 from .actors.supervisor import ConfigureSupervisor, Supervisor
 from .adapters.analytics import AnalyticsThread, NullAnalyticsService
-from .adapters.dead_letters import call_of
 from .adapters.exposition import MetricsServer
 from .adapters.http import HttpPoster
 from .adapters.reporter import LoggingReporter
@@ -26,19 +25,16 @@ from .config import (
     CAPACITY,
     CLOSE_WAIT_SECONDS,
     FLUSH_INTERVAL_SECONDS,
+    HANDLER_LIMIT_S,
     NODE_ID,
     Settings,
     WebhookSettings,
 )
+from .core.dead_letters import input_of
 from .core.metrics import Metrics
 from .core.ports import AnalyticsService, Clock, Ports
 from .core.webhook_checks import check_webhook
-from .errors import (
-    LifecycleError,
-    SystemBrokenError,
-    SystemClosedError,
-    UnknownMessageError,
-)
+from .errors import LifecycleError, SystemBrokenError, SystemClosedError
 from .messages.calls import Call, FlushStats
 from .messages.control import AskWorkers, DeadLetter, Drain, Input, Workers
 from .runtime.base import InProcessBase
@@ -51,7 +47,7 @@ from .service.calls import TelemetryCalls
 
 EXIT_SECONDS: Final = 2.0  # sentry-sdk's bound for the flush at interpreter exit
 ASK_SECONDS: Final = 10.0
-DIGEST_SECONDS: Final = 1.0  # at close(), to digest what has come back; nothing is waited for
+DIGEST_SECONDS: Final = 1.0  # at close(), for the notifier to learn which attempts were cut off
 CLOSED: Final = "the telemetry is closed; start another one"
 
 A = TypeVar("A")
@@ -86,7 +82,9 @@ class Telemetry(TelemetryCalls):
         check_webhook(settings.webhook)
         self.settings = settings
         self.clock = clock or SystemClock()
-        self._base = InProcessBase(self.clock, schedule=schedule)
+        limit_s = settings.handler_limit_seconds
+        self._base = InProcessBase(self.clock, handler_limit_seconds=limit_s, schedule=schedule)
+        self._base.watchdog.when_stuck = self.shard_given_up
         self.metrics = Metrics(threading.Lock())
         self._reporter = LoggingReporter(self.clock)
         self._metrics_server: MetricsServer | None = None
@@ -98,27 +96,24 @@ class Telemetry(TelemetryCalls):
             if self._store is not None:
                 self._store.close(None)
             raise
+        capacity = settings.capacity
         self._door = Door(
-            self.clock,
-            stats_capacity=settings.capacity,
-            hard_capacity=2 * settings.capacity,
-            on_drop=self._on_drop,
+            self.clock, stats_capacity=capacity, hard_capacity=2 * capacity, on_drop=self._on_drop
         )
         self._base.door = self._door
         hold, release = self._base.hold, self._base.release
+        service = analytics or NullAnalyticsService()
         self._analytics = AnalyticsThread(
-            analytics or NullAnalyticsService(),
-            self.metrics,
-            self._reporter,
-            hold=hold,
-            release=release,
+            service, self.metrics, self._reporter, hold=hold, release=release
         )
         self._poster = HttpPoster(self._door, hold=hold, release=release, reporter=self._reporter)
         self._system = ActorSystem(self._base, transientUnique=True)
         self._supervisor = self._system.createActor(Supervisor)
+        self._door.lead_to(self._supervisor)
         self.dead_letters = box_in(self._store, self.metrics)
         self._given_up = ""
         around = (self._analytics, self._poster, self._reporter, self.dead_letters, self)
+        self._base.watchdog.spare(self.metrics, self._store, *around)
         configure = ConfigureSupervisor(
             settings, Ports(self._door, self.metrics, *around), children or ChildClasses()
         )
@@ -222,18 +217,18 @@ class Telemetry(TelemetryCalls):
             return self._handed_over
 
     def _hand_over(self, limit: Limit) -> bool:
-        lost_before = self.metrics.lost()
+        lost_before, shorten = self.metrics.lost(), self._base.watchdog.shorten
         self._door.enter(self._supervisor, FlushStats())
         try:
             self._system.tell(self._guardian, Drain())
             complete = self._base.quiesce(limit.left())
             complete &= self._poster.close(limit.left())
-            self._base.barrier(DIGEST_SECONDS)  # the notifier learns which attempts were cut off
+            self._base.barrier(shorten(DIGEST_SECONDS, limit.left()))
         except SystemBrokenError:
             complete = False
             self._poster.close(0.0)
         self._door.close()
-        self._system.shutdown()
+        complete &= self._base.shutdown(shorten(ASK_SECONDS, limit.left()))
         complete &= self._analytics.close(limit.left())
         if self._store is not None:
             complete &= self._store.close(limit.left())
@@ -249,32 +244,37 @@ class Telemetry(TelemetryCalls):
         self._door.enter(self._supervisor, call)
 
     def replay_dead_letter(self, letter_id: int) -> bool:
-        """Let the call of this dead letter enter once more, as a new one.
+        """Let the message of this dead letter enter once more, as a new input.
+
+        A call is made again. What a StatsWorker, the recorder or the notifier could not digest
+        is given to it again: nothing is counted twice, a webhook keeps its id. A sample whose
+        participant is gone by now is dropped: `greenroom_dropped_total` has its reason,
+        "unknown_participant".
 
         Returns:
-            False: there is no such letter, it was replayed before, or it is no call.
+            False: there is no such letter, or it was replayed before.
 
         Raises:
+            NotReplayableError: It holds nothing to be handled again; the text says why.
             SystemClosedError: It was closed before.
             SystemBrokenError: The supervisor was given up.
         """
         self._check_open()
         kept = self.dead_letters.get(letter_id)
-        if kept is None or call_of(kept.letter) is None:
+        if kept is None:
             return False
+        input_of(kept.letter)  # one that is refused stays as it is
         letter = self.dead_letters.take(letter_id)
         return letter is not None and self._replay(letter_id, letter)
 
     def _replay(self, letter_id: int, letter: DeadLetter) -> bool:
-        call = call_of(letter)
-        if call is None:
-            raise UnknownMessageError(f"a {letter.message} is no call: it cannot be replayed")
-        return not self._closed and self._door.enter(self._supervisor, call)
+        body = input_of(letter)
+        return not self._closed and self._door.enter(self._supervisor, body)
 
-    def shard_given_up(self, reason: str) -> None:
-        """The supervisor failed too often: whoever waits is told so, what comes is dropped."""
+    def shard_given_up(self, reason: str, stack: str = "") -> None:
+        """Nothing goes on any more: whoever waits is told so, what comes is dropped."""
         self._given_up = reason
-        self._reporter.shard_given_up(reason)
+        self._reporter.shard_given_up(reason, stack)
         self._door.close("broken")
 
     def _refuse_analytics(self) -> None:
@@ -309,6 +309,7 @@ def start(
     flush_interval_seconds: float | None = FLUSH_INTERVAL_SECONDS,
     close_wait_seconds: float = CLOSE_WAIT_SECONDS,
     capacity: int = CAPACITY,
+    handler_limit_seconds: float | None = HANDLER_LIMIT_S,
     clock: Clock | None = None,
     children: ChildClasses | None = None,
     data_dir: str | Path | None = None,
@@ -324,6 +325,8 @@ def start(
         close_wait_seconds: A worker closed for longer than this is retired.
         capacity: Statistics that may wait to be processed; when full, new ones are dropped and
             counted. Calls of other kinds have twice that room.
+        handler_limit_seconds: An actor that takes longer for an input is interrupted; if that does
+            not help for as long again, greenroom is broken. None: never.
         clock: A `VirtualClock` for tests and replays; None is the system's clock.
         children: Classes to run in place of greenroom's own actors, for tests.
         data_dir: Keeps the dead letters, for one process at a time; None: in memory.
@@ -336,6 +339,7 @@ def start(
         flush_interval_seconds=flush_interval_seconds,
         close_wait_seconds=close_wait_seconds,
         capacity=capacity,
+        handler_limit_seconds=handler_limit_seconds,
         webhook=WebhookSettings() if webhook is None else webhook,
     )
     return Telemetry(

@@ -184,8 +184,9 @@ class GreenroomActor(Actor):
 
     def _go_on(self, message: object, begin: Callable[[], None]) -> None:
         """Begin, then handle what was held, until something fails again."""
-        held, self._held = self._held or [], None
-        self._holds, self._unfinished = False, None
+        self._holds, held = False, self._held or []
+        if self._held or self._unfinished:  # else they stay the class's: actors are many
+            self._held = self._unfinished = None
         try:
             begin()
         except KeyboardInterrupt:
@@ -239,8 +240,9 @@ class GreenroomActor(Actor):
             error=repr(error),
             traceback="".join(traceback.format_exception(error)),
             body=_wire_form(body),
+            incarnation=incarnation,
         )
-        self.send(self.parent, ChildFailed(letter, incarnation, stands_still))
+        self.send(self.parent, ChildFailed(letter, stands_still))
 
     @told(WakeupMessage)
     def on_wakeup(self, wakeup: WakeupMessage, sender: ActorAddress) -> None:

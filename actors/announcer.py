@@ -18,7 +18,13 @@ from ..core.times import NS_PER_SECOND
 from ..messages import calls, track_calls
 from ..messages.calls import Call
 from ..messages.control import Stamped
-from ..messages.outputs import Notify, RecordEvent, RecordNodeRooms, RecordStats
+from ..messages.outputs import (
+    Notify,
+    RecorderCommand,
+    RecordEvent,
+    RecordNodeRooms,
+    RecordStats,
+)
 from ._base import ActorAddress, GreenroomActor, stamped
 
 
@@ -137,6 +143,16 @@ class Announcer(GreenroomActor):
         """Passed on as it is."""
         self._record(call.event)
 
+    @stamped(RecordStats, RecordEvent, RecordNodeRooms)
+    def on_record(self, record: RecorderCommand, stamp: Stamped) -> None:
+        """A dead letter of the recorder, replayed."""
+        self.send(self.recorder, record)
+
+    @stamped(Notify)
+    def on_notify(self, notify: Notify, stamp: Stamped) -> None:
+        """A dead letter of the notifier, replayed: the webhook keeps its id."""
+        self.send(self.notifier, notify)
+
     def _announce(self, call: Call, stamp: Stamped) -> None:
         if type(call) in webhook_events.BUILDERS:
             self._notify(webhook_events.webhook_of(call), stamp)
@@ -152,4 +168,4 @@ class Announcer(GreenroomActor):
         node_id, shard = self.settings.node_id, self.settings.shard
         event.id = derive_id("EV_", node_id, shard, stamp.position, stamp.at_ns)
         event.created_at = stamp.at_ns // NS_PER_SECOND
-        self.send(self.notifier, Notify(event, extra, stamp.position, stamp.at_ns))
+        self.send(self.notifier, Notify(event, extra, stamp.at_ns))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..core.roster import Roster
+from ..core.worker_state import WorkerState
 from ..messages.ids import Incarnation
 from ..messages.outputs import RecordStats
 from ..messages.stats import WorkerSpec
@@ -89,7 +90,8 @@ class Children(SucceedingActor):
         if not which.incarnation:
             return self._told_all
         if state is not None:
-            spec: WorkerSpec = state["state"].spec
+            held: WorkerState = state["state"]
+            spec = WorkerSpec(held.key, held.incarnation, held.room_name)
         elif isinstance(returned, ConfigureWorker):
             spec = returned.spec
         else:

@@ -183,7 +183,6 @@ class Notifier(GreenroomActor):
             error=INTERNAL_ERROR,
             retryable=False,
             sent=False,
-            duration_ns=0,
         )
         decisions = self.outbox.attempt_ended(ended, at_ns, 0.0)
         self._todo.extendleft((decision, at_ns) for decision in reversed(decisions))

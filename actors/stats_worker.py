@@ -64,7 +64,7 @@ class StatsWorker(GreenroomActor):
     def on_track_stat(self, sample: TrackStat, sender: ActorAddress) -> None:
         """Keep it until the next flush, also when closed."""
         if not self.state.add(sample.track_id, sample.stream_type, sample.stat):
-            self.send(self.parent, SampleSkipped(self.state.spec.key, sample.track_id))
+            self.send(self.parent, SampleSkipped())
 
     @told(Close)
     def on_close(self, close: Close, sender: ActorAddress) -> None:
@@ -75,8 +75,7 @@ class StatsWorker(GreenroomActor):
     def on_flush(self, flush: Flush, sender: ActorAddress) -> None:
         """Hand over, then say whether the wait after the close is over."""
         if self._hand_over(flush.at_ns):
-            spec = self.state.spec
-            self.send(self.parent, WorkerClosed(spec.key, spec.incarnation, flush.at_ns))
+            self.send(self.parent, WorkerClosed(self.state.incarnation, flush.at_ns))
 
     @told(RecorderMoved)
     def on_recorder_moved(self, moved: RecorderMoved, sender: ActorAddress) -> None:
@@ -97,12 +96,11 @@ class StatsWorker(GreenroomActor):
 
     def describe(self) -> tuple[str, int]:
         """Of which participant, in which life."""
-        spec = self.state.spec
-        return f"{spec.key.room_id}/{spec.key.participant_id}", spec.incarnation
+        return self.state.key.text, self.state.incarnation
 
     def _hand_over(self, at_ns: int) -> bool:
         flushed = self.state.flush(at_ns, self.close_wait_ns)
         if flushed.stats:
             self.send(self.recorder, RecordStats(flushed.stats))
-            self.state.clear()
+        self.state.clear()
         return flushed.closed

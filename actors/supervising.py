@@ -55,7 +55,7 @@ class SupervisingActor(GreenroomActor):
 
     def due_after(self, failed: ChildFailed) -> RestartDue:
         """What the failed child is due, on which of its budgets."""
-        return RestartDue(failed.letter.actor, failed.incarnation, has_waited=False)
+        return RestartDue(failed.letter.actor, failed.letter.incarnation, has_waited=False)
 
     def is_wanted_by(self, sender: ActorAddress) -> bool:
         """The system ends it, which has drained it before."""

@@ -29,7 +29,6 @@ from ..messages.control import AskWorkers, Stamped, Workers
 from ..messages.ids import (
     GuardID,
     ParticipantID,
-    ParticipantIdentity,
     RoomID,
     RoomName,
     WorkerKey,
@@ -39,6 +38,7 @@ from ..messages.stats import (
     FlushSlice,
     FlushTick,
     Retire,
+    SampleReplayed,
     SampleSkipped,
     TickTaken,
     TrackStat,
@@ -104,9 +104,18 @@ class Supervisor(Announcer, Children):
         if entry is None:
             self.metrics.dropped("unknown_participant", intentional=True)
         else:
-            if entry.flushed != self.rounds.number:
-                self._flush_worker(entry)
-            self.send(entry.address, TrackStat(key.track_id, key.stream_type, stat))
+            self._give(entry, TrackStat(key.track_id, key.stream_type, stat))
+
+    @stamped(SampleReplayed)
+    def on_sample_replayed(self, replayed: SampleReplayed, stamp: Stamped) -> None:
+        """To the worker that could not digest it, or its successor; it has been counted before."""
+        entry = self.roster.keeper_of(replayed.incarnation)
+        if entry is None or entry.key != replayed.key:  # numbers begin anew in each process
+            entry = self.roster.find(replayed.key)
+        if entry is None:
+            self.metrics.dropped("unknown_participant")
+        else:
+            self._give(entry, replayed.sample)
 
     @stamped(FlushTick)
     def on_flush_tick(self, tick: FlushTick, stamp: Stamped) -> None:
@@ -231,8 +240,8 @@ class Supervisor(Announcer, Children):
         """Say again what the failure may have left unsaid: all of it may be said twice."""
         if self._ticks:
             self.send(self.timer, TickTaken(self._ticks, self._ticked_at_ns))
-        for entry in self.roster.closing():
-            self.send(entry.address, Close(entry.closed_at_ns))
+        for closed in self.roster.closing():
+            self.send(closed.entry.address, Close(closed.at_ns))
         if self.rounds.is_going_on:
             self.door.take_turn(self.myAddress, FlushSlice())
         self.restart_all()
@@ -261,11 +270,15 @@ class Supervisor(Announcer, Children):
         return opened
 
     def _start_worker(self, entry: Entry[ActorAddress], call: ParticipantCall) -> None:
-        identity = ParticipantIdentity(call.participant.identity)
-        spec = WorkerSpec(entry.key, entry.incarnation, RoomName(intern(call.room.name)), identity)
+        spec = WorkerSpec(entry.key, entry.incarnation, RoomName(intern(call.room.name)))
         first_message = ConfigureWorker(spec, self.recorder, self._close_wait_ns)
         entry.address = self._start(self._children.worker, first_message)
         entry.flushed = self.rounds.number  # what came before its birth is not its concern
+
+    def _give(self, entry: Entry[ActorAddress], sample: TrackStat) -> None:
+        if entry.flushed != self.rounds.number:
+            self._flush_worker(entry)
+        self.send(entry.address, sample)
 
     def _flush(self, at_ns: int) -> None:
         """All workers hand over what came before this input, though it reaches them in slices."""

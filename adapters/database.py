@@ -43,6 +43,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "CREATE INDEX dead_letters_to_replay ON dead_letters (id) WHERE state = 'replay'",
     ),
+    ("ALTER TABLE dead_letters ADD COLUMN incarnation INTEGER NOT NULL DEFAULT 0",),
 )
 
 

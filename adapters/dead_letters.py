@@ -10,9 +10,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from ..core.metrics import Metrics
-from ..errors import ConfigError, DecodeError
-from ..messages.calls import CALLS, Call
-from ..messages.codec import decode
+from ..errors import ConfigError
 from ..messages.control import DeadLetter
 
 CAPACITY: Final = 1_000  # letters: far more than people read, some MB
@@ -149,12 +147,3 @@ def check_capacity(capacity: int) -> None:
     """
     if capacity < 1:
         raise ConfigError(f"capacity: must be at least 1, got {capacity!r}")
-
-
-def call_of(letter: DeadLetter) -> Call | None:
-    """The call that a letter holds, to be made again; None: it is what one actor told another."""
-    try:
-        message = decode(letter.body)
-    except DecodeError:
-        return None
-    return message if isinstance(message, CALLS) else None

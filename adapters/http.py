@@ -86,7 +86,6 @@ class _Job:
             error=error,
             retryable=retryable,
             sent=sent,
-            duration_ns=time.monotonic_ns() - self.started_ns,
         )
 
 

@@ -54,9 +54,10 @@ class LoggingReporter:
         """Something was lost for want of room."""
         self._log(f"dropped/{reason}", "dropped a %s: %s", what, reason)
 
-    def shard_given_up(self, reason: str) -> None:
-        """Nothing is processed any more: always a line of its own."""
-        log.critical("greenroom stands still: %s; restart the process", reason)
+    def shard_given_up(self, reason: str, stack: str = "") -> None:
+        """Nothing is processed any more: always a line of its own, with where it is stuck."""
+        where = f", at\n{stack}" if stack else ""
+        log.critical("greenroom stands still: %s; restart the process%s", reason, where)
 
     def store_failed(self, error: StoreError) -> None:
         """Something was not written to the data directory, or not read."""

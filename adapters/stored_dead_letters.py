@@ -27,7 +27,7 @@ OnReplay: TypeAlias = Callable[[int, DeadLetter], bool]
 REPLAY_MAX: Final = 100  # letters between two commits: so many may come twice after a crash
 TAKE_SECONDS: Final = 10.0  # a disk that is slower than this is broken
 
-_FIELDS: Final = "actor, key, message, position, at_ns, error, traceback, body"
+_FIELDS: Final = "actor, key, message, position, at_ns, error, traceback, body, incarnation"
 
 
 class SqliteDeadLetters:
@@ -155,7 +155,7 @@ def box_in(store: Store | None, metrics: Metrics) -> MemoryDeadLetters | SqliteD
 def insert(connection: sqlite3.Connection, letter: DeadLetter, capacity: int) -> int:
     """Add one letter, and delete the oldest beyond the capacity: how many were deleted."""
     added = connection.execute(
-        f"INSERT INTO dead_letters ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO dead_letters ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             _storable(letter.actor),
             _storable(letter.key),
@@ -165,6 +165,7 @@ def insert(connection: sqlite3.Connection, letter: DeadLetter, capacity: int) ->
             _storable(letter.error),
             _storable(letter.traceback),
             letter.body,
+            letter.incarnation,
         ),
     )
     # ids have no gaps, because only the oldest are ever deleted

@@ -3,7 +3,8 @@
     python bench/ingest.py --json ingest.json
 
 Growth: what one statistic costs with 1,000, 10,000 and 100,000 workers. Each in a fresh process,
-and in each a track gets as many samples between two flushes, so that only the number differs.
+and in each a track gets as many samples between two flushes, and as many calls wait at the door,
+so that only the number of workers differs.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import greenroom
 
 GROWTH = (1_000, 10_000, 100_000)  # workers
 GROWTH_SAMPLES = 3  # of a track, between two flushes
-GROWTH_PARTS = 10  # calls are made a part at a time, so that few wait at the door
 GROWTH_CALLS = 300_000  # at least so many: few workers go round more often
+GROWTH_PART = 9_000  # calls at a time, however many workers: what waits at the door costs as well
 ORIGINAL_PER_S = 874_000  # Go, one producer, quiet machine of this kind: recorded, not this run
 
 
@@ -59,29 +60,30 @@ def run(telemetry: greenroom.Telemetry, arguments: list[tuple[object, ...]]) -> 
 def stat_us(workers: int) -> float:
     """What a statistic costs from its call until it is in its worker, with so many workers.
 
-    Everybody joins first and one round is not counted; flushes are not counted either.
+    Processor time of all threads: on a quiet machine the same as the clock's, and on a busy one
+    what others take does not count. Everybody joins first and one round is not counted; flushes
+    are not counted either.
     """
     everybody = participants(workers)
     a_round = [
         tuple(each) for each in track_calls(everybody, load_stats(), workers * 3 * GROWTH_SAMPLES)
     ]
-    part = min(len(a_round), GROWTH_CALLS // GROWTH_PARTS)
     rounds = max(1, GROWTH_CALLS // len(a_round))
     gc.collect()
     gc.freeze()  # the participants are the benchmark's own
     with greenroom.start(flush_interval_seconds=None, capacity=GROWTH_CALLS) as telemetry:
-        for first in range(0, workers, part):
-            join_all(telemetry, everybody[first : first + part])
+        for first in range(0, workers, GROWTH_PART):
+            join_all(telemetry, everybody[first : first + GROWTH_PART])
             telemetry.sync(timeout=None)
         seconds = 0.0
         for number in range(rounds + 1):
-            started = time.perf_counter()
-            for first in range(0, len(a_round), part):
-                for each in a_round[first : first + part]:
+            started = time.process_time()
+            for first in range(0, len(a_round), GROWTH_PART):
+                for each in a_round[first : first + GROWTH_PART]:
                     telemetry.track_stats(*each)  # type: ignore[arg-type]  # built by track_calls
                 telemetry.sync(timeout=None)
             if number:
-                seconds += time.perf_counter() - started
+                seconds += time.process_time() - started
             telemetry.flush_stats()
             telemetry.sync(timeout=None)
         if telemetry.statistics().door.dropped:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -18,8 +19,9 @@ from rich.text import Text
 from ..adapters.database import DATABASE_NAME, open_beside, transaction
 from ..adapters.dead_letters import KeptLetter, LetterState
 from ..adapters.stored_dead_letters import find, mark, select
+from ..core.dead_letters import input_of
 from ..core.times import NS_PER_SECOND
-from ..errors import ConfigError, DecodeError, StoreError
+from ..errors import ConfigError, DecodeError, NotReplayableError, StoreError
 from ..messages.codec import decode
 from .message_text import plain
 from .output import standard_output
@@ -116,7 +118,11 @@ def replay(
 
     They are marked here, and taken by the running greenroom within a second, or by the next one
     that starts with this data_dir. They come as new inputs, at that time and behind all others;
-    one that fails again becomes another dead letter.
+    one that fails again becomes another dead letter. A sample whose participant is gone by then is
+    dropped, and counted as unknown_participant.
+
+    Calls, samples, analytics and webhooks can be replayed. What only steers the actors, such as a
+    flush, is refused with the reason.
     """
     if every == (letter_id is not None):
         raise typer.BadParameter("give an ID, or --all", param_hint="ID")
@@ -126,17 +132,15 @@ def replay(
             if letter_id is None
             else [_found(connection, letter_id)]
         )
-        whole = [kept.id for kept in letters if kept.letter.body]
-        mark(connection, whole, LetterState.REPLAY)
-    if letter_id is not None and not whole:
-        raise typer.BadParameter(
-            f"dead letter {letter_id} was kept without its message: it cannot be replayed",
-            param_hint="ID",
-        )
+        refusals = {kept.id: _refusal(kept) for kept in letters}
+        marked = [kept_id for kept_id, refusal in refusals.items() if not refusal]
+        mark(connection, marked, LetterState.REPLAY)
+    if letter_id is not None and not marked:
+        raise typer.BadParameter(f"{letter_id}: {refusals[letter_id]}", param_hint="ID")
     with standard_output():
-        typer.echo(_marked(len(whole)))
-        if len(letters) > len(whole):
-            typer.echo(f"{len(letters) - len(whole)} cannot be replayed: kept without the message")
+        typer.echo(_marked(len(marked)))
+        for refusal, count in Counter(filter(None, refusals.values())).items():
+            typer.echo(f"left {count}: {refusal}")
 
 
 @contextmanager
@@ -161,6 +165,15 @@ def _found(connection: sqlite3.Connection, letter_id: int) -> KeptLetter:
         there = f"they are {ids[0]} to {ids[-1]}" if ids else "there are none at all"
         raise typer.BadParameter(f"no dead letter {letter_id}; {there}", param_hint="ID")
     return kept
+
+
+def _refusal(kept: KeptLetter) -> str:
+    """Why it cannot be replayed; empty: it can."""
+    try:
+        input_of(kept.letter)
+    except NotReplayableError as error:
+        return _safe(str(error))
+    return ""
 
 
 def _marked(count: int) -> str:

@@ -203,7 +203,6 @@ class Harness:
         self._base.tell(
             self._host, ConfigureHost(Settings(webhook=self.settings), ports, self.kept)
         )
-        self._notified = 0
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -238,8 +237,7 @@ class Harness:
 
     def notify(self, event: WebhookEvent, *extra_webhooks: WebhookConfig) -> None:
         """Tell the notifier, and wait until it has decided; not until anything is delivered."""
-        self._notified += 1
-        notify = Notify(event, extra_webhooks, self._notified, self.clock.now_ns())
+        notify = Notify(event, extra_webhooks, self.clock.now_ns())
         self._base.tell(self._host, notify)
         self.run()
 

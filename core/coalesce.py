@@ -78,7 +78,7 @@ class TrackAccumulator:
     """The samples of one track, merged as they come.
 
     Holds no sample, only sums and extremes, and 4 bytes a score (a median needs them all): in
-    all about 0.6 KB after ten samples.
+    all about 0.6 KB after ten samples. `samples` says how many; read it only.
 
     Kept quirks: sums wrap at the field's width; scores add up in float32; a sample that is not
     valid is skipped, yet the MIME type is that of the last sample, valid or not; a time of zero
@@ -107,13 +107,17 @@ class TrackAccumulator:
         "_retransmit_bytes",
         "_retransmit_packets",
         "_rtt",
-        "_samples",
         "_scores",
         "_skipped",
         "_start_ns",
+        "samples",
     )
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every sample: it is like a new one."""
         # sums grow without bound, result() cuts them to the field's width
         self._primary_packets = self._primary_bytes = 0
         self._retransmit_packets = self._retransmit_bytes = 0
@@ -127,19 +131,19 @@ class TrackAccumulator:
         self._layer_packets = self._layer_bytes = self._layer_frames = 0
         self._scores: bytes | array[float] = b""  # float32 each; few take half as much in bytes
         self._mime = ""
-        self._samples = 0
+        self.samples = 0
         self._skipped = 0
 
     def __repr__(self) -> str:
         return (
-            f"<TrackAccumulator: {self._samples} samples, {self._skipped} skipped, "
+            f"<TrackAccumulator: {self.samples} samples, {self._skipped} skipped, "
             f"mime {self._mime!r}>"
         )
 
     def statistics(self) -> TrackStatistics:
         """What it was given so far."""
         scores = array("f", self._scores)
-        return TrackStatistics(self._samples, self._skipped, len(scores))
+        return TrackStatistics(self.samples, self._skipped, len(scores))
 
     def add(self, stat: AnalyticsStat) -> bool:
         """Merge one sample, which is neither modified nor kept; all of it, or nothing on an error.
@@ -167,7 +171,7 @@ class TrackAccumulator:
             else:
                 scores.append(score)
         self._mime = mime
-        self._samples += 1
+        self.samples += 1
         return valid
 
     def result(self) -> AnalyticsStat:

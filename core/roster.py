@@ -38,7 +38,6 @@ class Entry(Generic[A]):
     connected: bool
     address: A = field(init=False, repr=False)
     closed: bool = False
-    closed_at_ns: int = 0
     flushed: int = 0  # the number of the last flush that it was told
     count: int = 0
     guards: tuple[GuardID, ...] = ()  # mostly none or one: a list is 40 bytes more
@@ -50,6 +49,14 @@ class Opened(Generic[A]):
 
     entry: Entry[A]
     is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Closed(Generic[A]):
+    """A worker that was closed, and when (Unix ns)."""
+
+    entry: Entry[A]
+    at_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,7 @@ class Roster(Generic[A]):
     def __init__(self, remembered_guards: int = REMEMBERED_GUARDS) -> None:
         self._current: dict[WorkerKey, Entry[A]] = {}
         self._entries: dict[Incarnation, Entry[A]] = {}
-        self._closed: deque[Entry[A]] = deque()  # in the order of closing
+        self._closed: deque[Closed[A]] = deque()  # in the order of closing
         self._last_incarnation = 0
         self._released: dict[GuardID, bool] = {}  # a guard is in here once it was activated
         self._guards_of_retired: deque[GuardID] = deque()
@@ -119,8 +126,8 @@ class Roster(Generic[A]):
         reached_zero = self._release(guard, entry)
         closes = reached_zero and not entry.closed
         if closes:
-            entry.closed, entry.closed_at_ns = True, at_ns
-            self._closed.append(entry)
+            entry.closed = True
+            self._closed.append(Closed(entry, at_ns))
         return Left(entry.connected, entry if closes else None)
 
     def expire(self, before_ns: int) -> None:
@@ -128,8 +135,8 @@ class Roster(Generic[A]):
 
         They are kept until they are retired, and flushed like the others.
         """
-        while self._closed and self._closed[0].closed_at_ns < before_ns:
-            self._forget_current(self._closed.popleft())
+        while self._closed and self._closed[0].at_ns < before_ns:
+            self._forget_current(self._closed.popleft().entry)
 
     def retire(self, incarnation: Incarnation) -> Entry[A] | None:
         """Forget a worker; None if it is already forgotten."""
@@ -146,7 +153,7 @@ class Roster(Generic[A]):
         """Every worker kept, in the order in which a flush visits them."""
         return list(reversed(self._entries.values()))
 
-    def closing(self) -> tuple[Entry[A], ...]:
+    def closing(self) -> tuple[Closed[A], ...]:
         """Workers that are closed and have not expired."""
         return tuple(self._closed)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from livekit.protocol.analytics import AnalyticsStat, StreamType
 
@@ -19,6 +19,8 @@ from ..messages.ids import TrackID
 from ..messages.stats import WorkerSpec
 from .coalesce import TrackAccumulator
 from .times import NS_PER_SECOND
+
+Tracks: TypeAlias = "dict[TrackID, TrackAccumulator]"
 
 UPSTREAM: Final = StreamType.UPSTREAM
 DOWNSTREAM: Final = StreamType.DOWNSTREAM
@@ -68,37 +70,38 @@ class WorkerState:
         spec: Whose they are; every flushed stat bears its ids.
     """
 
-    __slots__ = ("_closed_at_ns", "_downstream", "_upstream", "spec")
+    __slots__ = ("_closed_at_ns", "_downstream", "_upstream", "incarnation", "key", "room_name")
 
     def __init__(self, spec: WorkerSpec) -> None:
-        self.spec = spec
-        # None when empty: workers are many, and most are idle between two flushes
-        self._upstream: dict[TrackID, TrackAccumulator] | None = None
-        self._downstream: dict[TrackID, TrackAccumulator] | None = None
+        # its fields, not the spec itself: workers are many
+        self.key = spec.key
+        self.incarnation = spec.incarnation
+        self.room_name = spec.room_name
+        # None when empty: most are idle. A track without a sample is one that had some before the
+        # last flush.
+        self._upstream: Tracks | None = None
+        self._downstream: Tracks | None = None
         self._closed_at_ns: int | None = None
 
     def __repr__(self) -> str:
-        key, held = self.spec.key, self.statistics()
+        key, held = self.key, self.statistics()
         state = "open" if held.closed_at_ns is None else f"closed at {held.closed_at_ns}"
         return (
-            f"<WorkerState {key.room_id}/{key.participant_id} #{self.spec.incarnation}: {state}, "
+            f"<WorkerState {key.room_id}/{key.participant_id} #{self.incarnation}: {state}, "
             f"{held.samples} samples, {held.upstream_tracks} up, {held.downstream_tracks} down>"
         )
 
     def statistics(self) -> WorkerStatistics:
         """What it holds now."""
-        upstream = self._upstream or {}
-        downstream = self._downstream or {}
-        tracks = [
-            accumulator.statistics()
-            for accumulators in (upstream, downstream)
-            for accumulator in accumulators.values()
-        ]
+        upstream, downstream = (
+            [track.statistics() for track in (tracks or {}).values() if track.samples]
+            for tracks in (self._upstream, self._downstream)
+        )
         return WorkerStatistics(
             upstream_tracks=len(upstream),
             downstream_tracks=len(downstream),
-            samples=sum(track.samples for track in tracks),
-            skipped=sum(track.skipped for track in tracks),
+            samples=sum(track.samples for track in (*upstream, *downstream)),
+            skipped=sum(track.skipped for track in (*upstream, *downstream)),
             closed_at_ns=self._closed_at_ns,
         )
 
@@ -122,10 +125,12 @@ class WorkerState:
             if tracks is None:
                 tracks = self._upstream = {}
         accumulator = tracks.get(track_id)
-        if accumulator is not None:
+        if accumulator is None:
+            accumulator = TrackAccumulator()
+        elif accumulator.samples:
             return accumulator.add(stat)
-        accumulator = TrackAccumulator()
         valid = accumulator.add(stat)  # may raise: then there is no such track
+        tracks.pop(track_id, None)  # comes last: the order is that of the first samples
         tracks[track_id] = accumulator
         return valid
 
@@ -153,25 +158,43 @@ class WorkerState:
         return FlushResult(stats, closed)
 
     def clear(self) -> None:
-        """Forget what was collected: it has been handed over."""
-        self._upstream = self._downstream = None
+        """Forget what was collected: it has been handed over.
+
+        A track that had a sample keeps its accumulator until the next time: an object made for
+        each track after each flush costs more than it takes, most of it garbage collections.
+        """
+        self._upstream = _cleared(self._upstream)
+        self._downstream = _cleared(self._downstream)
 
     def _coalesced(
-        self, tracks: dict[TrackID, TrackAccumulator] | None, kind: StreamType, at_ns: int
+        self, tracks: Tracks | None, kind: StreamType, at_ns: int
     ) -> Iterator[AnalyticsStat]:
         if tracks is None:
             return
-        spec = self.spec
-        room_id, participant_id = spec.key
+        room_id, participant_id = self.key
+        room_name = self.room_name
         seconds, nanos = divmod(at_ns, NS_PER_SECOND)
         for track_id, accumulator in tracks.items():
+            if not accumulator.samples:
+                continue
             stat = accumulator.result()
             stat.kind = kind
             time = stat.time_stamp
             time.seconds = seconds
             time.nanos = nanos
             stat.room_id = room_id
-            stat.room_name = spec.room_name
+            stat.room_name = room_name
             stat.participant_id = participant_id
             stat.track_id = track_id
             yield stat
+
+
+def _cleared(tracks: Tracks | None) -> Tracks | None:
+    """Those that had a sample, without it; None: there are none."""
+    if tracks is None:
+        return None
+    for idle in [track_id for track_id, track in tracks.items() if not track.samples]:
+        del tracks[idle]
+    for track in tracks.values():
+        track.reset()
+    return tracks or None

@@ -163,7 +163,8 @@ def _record_coder(record: Any) -> _Coder:  # a dataclass or a NamedTuple
 _MESSAGES: Final = (
     *calls.CALLS,
     *(stats.WorkerSpec, stats.TrackStat, stats.Close, stats.Flush, stats.Retire),
-    *(stats.SampleSkipped, stats.WorkerClosed, stats.FlushTick, stats.TickTaken, stats.FlushSlice),
+    *(stats.SampleReplayed, stats.SampleSkipped, stats.WorkerClosed),
+    *(stats.FlushTick, stats.TickTaken, stats.FlushSlice),
     *(outputs.RecordStats, outputs.RecordEvent, outputs.RecordNodeRooms, outputs.Notify),
     *(outputs.AttemptEnded, outputs.RetryDue, outputs.SweepDue),
     *(control.Stamped, control.AskWorkers, control.WorkerStatus, control.Workers),

@@ -7,8 +7,8 @@ from typing import TypeAlias
 from ._message import message
 from .calls import Call
 from .ids import Incarnation, WorkerKey
-from .outputs import NotifierInput
-from .stats import FlushTick
+from .outputs import NotifierInput, Notify, RecorderCommand
+from .stats import FlushTick, SampleReplayed
 
 
 @message
@@ -20,7 +20,9 @@ class RestartDue:
     has_waited: bool
 
 
-Input: TypeAlias = Call | FlushTick | NotifierInput | RestartDue
+# what a dead letter enters the door as, unless it was a call
+Replayed: TypeAlias = SampleReplayed | RecorderCommand | Notify
+Input: TypeAlias = Call | FlushTick | NotifierInput | RestartDue | Replayed
 
 
 @message
@@ -64,7 +66,7 @@ class DeadLetter:
     """An input that an actor could not digest: kept for people to look at, and to replay.
 
     `body` is the input's wire form (`messages.codec`), empty if it has none. `key` says whose it
-    was ("RM_1/PA_2" for a StatsWorker), empty if the actor is the only one of its kind.
+    was (`WorkerKey.text` for a StatsWorker), empty if the actor is the only one of its kind.
     """
 
     actor: str
@@ -75,6 +77,7 @@ class DeadLetter:
     error: str
     traceback: str
     body: bytes
+    incarnation: int = 0  # of a StatsWorker; 0: it is none
 
 
 @message
@@ -86,7 +89,6 @@ class ChildFailed:
     """
 
     letter: DeadLetter
-    incarnation: int  # of a StatsWorker; 0: it is none
     stands_still: bool
 
 

@@ -25,6 +25,23 @@ class WorkerKey(NamedTuple):
     room_id: RoomID
     participant_id: ParticipantID
 
+    @property
+    def text(self) -> str:
+        """`RM_1/PA_2`; what would make that ambiguous in an id is escaped as in a URL."""
+        return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in self)
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """The key whose `text` this is.
+
+        Raises:
+            ValueError: It is none.
+        """
+        room_id, participant_id = (
+            part.replace("%2F", "/").replace("%25", "%") for part in text.split("/")
+        )
+        return cls(RoomID(room_id), ParticipantID(participant_id))
+
 
 @dataclass(frozen=True, slots=True)
 class StatsKey:

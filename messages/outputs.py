@@ -38,7 +38,6 @@ class Notify:
 
     event: WebhookEvent
     extra_webhooks: tuple[WebhookConfig, ...]
-    position: int  # of the input that caused it
     at_ns: int
 
 
@@ -56,7 +55,6 @@ class AttemptEnded:
     error: str
     retryable: bool
     sent: bool
-    duration_ns: int
 
 
 @message

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from livekit.protocol.analytics import AnalyticsStat
 
 from ._message import message
-from .ids import Incarnation, ParticipantIdentity, RoomName, TrackID, WorkerKey
+from .ids import Incarnation, RoomName, TrackID, WorkerKey
 
 
 @message
@@ -17,7 +17,6 @@ class WorkerSpec:
     key: WorkerKey
     incarnation: Incarnation
     room_name: RoomName
-    identity: ParticipantIdentity
 
 
 @message
@@ -27,6 +26,18 @@ class TrackStat:
     track_id: TrackID
     stream_type: int  # number of livekit.StreamType
     stat: AnalyticsStat
+
+
+@message
+class SampleReplayed:
+    """A sample that its worker could not digest is to be given to it once more.
+
+    It enters the door for the supervisor, and is not counted again as a call.
+    """
+
+    key: WorkerKey
+    incarnation: Incarnation  # if this one is gone, the sample is for the current one
+    sample: TrackStat
 
 
 @message
@@ -55,15 +66,11 @@ class Retire:
 class SampleSkipped:
     """A worker was given a sample that is not valid, and left it out."""
 
-    key: WorkerKey
-    track_id: TrackID
-
 
 @message
 class WorkerClosed:
     """A worker was closed for longer than the wait: it may be retired."""
 
-    key: WorkerKey
     incarnation: Incarnation
     at_ns: int  # of the tick that found it
 

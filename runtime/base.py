@@ -11,6 +11,7 @@ from typing import BinaryIO, Final
 from thespian.actors import Actor, ActorAddress
 from thespian.system import isInternalActorSystemMessage
 
+from ..config import HANDLER_LIMIT_S
 from ..core.ports import Clock
 from ..errors import LifecycleError
 from .cell import ActorClass, Cell, Mailbox, Requirements
@@ -25,6 +26,7 @@ from .meter import BaseStatistics
 from .population import Population
 from .schedule import SeededDispatcher, SeededSchedule
 from .timers import Period
+from .watchdog import Watchdog
 
 # In an inbox: look again at the state of the base.
 LOOK: Final = object()
@@ -45,9 +47,12 @@ class InProcessBase:
         capacity: Messages in the mailbox from which on a tell from outside finds it full. What
             actors send to each other is never held back: see docs/architecture.md, Bounds.
         when_full: What such a tell does then.
+        handler_limit_seconds: A handler on the base's own thread that takes longer is interrupted;
+            one that does not end for as long again leaves the base broken. None: never.
         schedule: Another order of delivery, with faults, for tests; with a VirtualClock only.
 
     Raises:
+        ConfigError: The limit is not a number above 0.
         LifecycleError: A schedule was given, and the clock is not virtual.
 
     Source: thespian actors.py, ActorSystem, for what a base has to offer.
@@ -60,6 +65,7 @@ class InProcessBase:
         *,
         capacity: int = 1_000_000,
         when_full: WhenFull = WhenFull.BLOCK,
+        handler_limit_seconds: float | None = HANDLER_LIMIT_S,
         schedule: SeededSchedule | None = None,
     ) -> None:
         if schedule is not None and not isinstance(clock, VirtualClock):
@@ -76,7 +82,7 @@ class InProcessBase:
         self._dispatcher = Dispatcher(self._population)
         if schedule is not None:
             self._dispatcher = SeededDispatcher(self._population, schedule)
-        self._driver = Driver(self._population, self._dispatcher)
+        self._driver = Driver(self._population, self._dispatcher, handler_limit_seconds)
         self._driver.when_finished = self._wake_listeners
         self._endpoints: weakref.WeakSet[Endpoint] = weakref.WeakSet()
         self._external = self.external_clone()
@@ -102,6 +108,11 @@ class InProcessBase:
     def capabilities(self) -> dict[str, object]:
         """Of the system, as actors see them."""
         return self._population.capabilities
+
+    @property
+    def watchdog(self) -> Watchdog:
+        """Looks after the handlers on the base's own thread."""
+        return self._driver.watchdog
 
     def statistics(self) -> BaseStatistics:
         """The counts of this moment."""
@@ -136,9 +147,7 @@ class InProcessBase:
         self._driver.start()
 
     def run_until_idle(self, timeout_seconds: float | None = None) -> bool:
-        """Pumped: do here all that can be done now, and wait for work that is held.
-
-        Timers that are due fire; the others are not waited for.
+        """Pumped: do here all that can be done now, due timers too, and wait for held work.
 
         Returns:
             False when the time was over first.
@@ -169,8 +178,7 @@ class InProcessBase:
     def barrier(self, timeout_seconds: float | None = None) -> bool:
         """Wait until all that entered before, by the door or a mailbox, is done.
 
-        That includes what it caused; on a pumped base this is `run_until_idle`. A base that is
-        closed has nothing left to wait for.
+        And what it caused; pumped, this is `run_until_idle`. Closed: there is nothing to wait for.
 
         Returns:
             False when the time was over first.
@@ -184,12 +192,7 @@ class InProcessBase:
     def quiesce(self, timeout_seconds: float | None = None) -> bool:
         """Wait until all is done, held work and what comes of it included; timers may be left.
 
-        Returns:
-            False when the time was over first.
-
-        Raises:
-            SystemBrokenError: The dispatch thread is dead.
-            LifecycleError: An actor calls this: it would wait for itself.
+        Returns and raises as `barrier` does.
         """
         return self._driver.quiesce(timeout_seconds)
 
@@ -206,9 +209,7 @@ class InProcessBase:
         self._driver.release()
 
     def shutdown(self, timeout: float = 10.0) -> bool:
-        """Close the door, send all actors away, end the thread. Again: nothing happens.
-
-        An actor may call this: then it only begins.
+        """Close the door, send all actors away, end the thread; called by an actor: begin to.
 
         Args:
             timeout: In seconds, to wait for the actors; what is left then is abandoned.

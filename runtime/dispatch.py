@@ -7,8 +7,10 @@ import logging
 import traceback
 from collections import deque
 from collections.abc import Callable
+from functools import partial
+from threading import get_ident
 from time import perf_counter_ns
-from typing import Final
+from typing import Final, TypeAlias
 
 from thespian.actors import (
     ActorAddress,
@@ -19,6 +21,7 @@ from thespian.actors import (
     Thespian_StatusReq,
 )
 
+from ..errors import HandlerTimeoutError
 from .cell import Cell, Envelope
 from .door import Door, Mark
 from .endpoint import Inbox
@@ -36,6 +39,9 @@ SLICE: Final = 256
 TIMED_EVERY_NS: Final = 10_000_000
 # A slice that takes this long has a slow handler in it; the next one is timed.
 SLOW_SLICE_NS: Final = 5_000_000
+
+# What is told of a failure: whose, on what, from whom, and what was raised.
+OnFailure: TypeAlias = Callable[[Cell, object, Cell, BaseException], None]
 
 
 class Dispatcher:
@@ -122,35 +128,44 @@ class Dispatcher:
         take = entries.popleft
         root = self._population.root
         admit = _nothing if self.door is None else self.door.admit
-        for count in range(SLICE):
-            if entries:
-                target: Cell = take()  # type: ignore[assignment]  # each third one is a cell
-                message = take()
-                sender: Cell = take()  # type: ignore[assignment]
-            else:
-                admitted = admit()
-                if admitted is None:
-                    self._reach_marks()
-                    self.delivered += count
-                    return False
-                address, message = admitted
-                sender = root
-                if not isinstance(address, Cell):
-                    self._give_back(address, message)
+        count = 0
+        try:
+            for count in range(SLICE):
+                if entries:
+                    target: Cell = take()  # type: ignore[assignment]  # each third one is a cell
+                    message = take()
+                    sender: Cell = take()  # type: ignore[assignment]
+                else:
+                    admitted = admit()
+                    if admitted is None:
+                        self._reach_marks()
+                        self.delivered += count
+                        return False
+                    address, message = admitted
+                    sender = root
+                    if not isinstance(address, Cell):
+                        self._give_back(address, message)
+                        continue
+                    target = address
+                actor = target.actor
+                try:
+                    if actor is not None and not isinstance(message, ActorSystemMessage):
+                        actor.receiveMessage(message, sender)
+                        continue
+                except BaseException as error:  # noqa: BLE001 - it is the actor's end, not ours
+                    try:  # noqa: SIM105 - `suppress` would be a call itself
+                        get_ident()  # as in `_handle`
+                    except HandlerTimeoutError:
+                        pass
+                    self._fail(target, message, sender, error)
                     continue
-                target = address
-            actor = target.actor
-            try:
-                if actor is not None and not isinstance(message, ActorSystemMessage):
-                    actor.receiveMessage(message, sender)
-                    continue
-            except BaseException as error:  # noqa: BLE001 - it is the actor's end, not ours
-                self._fail(target, message, sender, error)
-                continue
-            try:
-                self._deliver_special(target, message, sender)
-            except Exception:
-                log.exception("dropped a %s that cannot be handled", type(message).__name__)
+                try:
+                    self._deliver_special(target, message, sender)
+                except Exception:
+                    log.exception("dropped a %s that cannot be handled", type(message).__name__)
+        except HandlerTimeoutError:  # late: the handler that it was for had just ended
+            self.delivered += count + 1
+            return True
         self.delivered += SLICE
         return True
 
@@ -158,19 +173,26 @@ class Dispatcher:
         """As `_run_slice`, with a look at the clock after each message."""
         meter = self.meter
         before_ns = perf_counter_ns()
-        for count in range(SLICE):
-            envelope = self._next()
-            if envelope is None:
-                self._reach_marks()
-                self.delivered += count
-                return False
-            target, message, sender = envelope
-            instance = target.instance
-            self._deliver(target, message, sender)
-            now_ns = perf_counter_ns()
-            if now_ns - before_ns > meter.slowest_ns:
-                meter.note_slow(name_actor(instance), name_message(message), now_ns - before_ns)
-            before_ns = now_ns
+        count = 0
+        try:
+            for count in range(SLICE):
+                envelope = self._next()
+                if envelope is None:
+                    self._reach_marks()
+                    self.delivered += count
+                    return False
+                target, message, sender = envelope
+                instance = target.instance
+                self._deliver(target, message, sender)
+                now_ns = perf_counter_ns()
+                if now_ns - before_ns > meter.slowest_ns:
+                    meter.note_slow(
+                        name_actor(instance), name_message(message), now_ns - before_ns
+                    )
+                before_ns = now_ns
+        except HandlerTimeoutError:  # late, as in `_run_slice`
+            self.delivered += count + 1
+            return True
         self.delivered += SLICE
         return True
 
@@ -200,14 +222,40 @@ class Dispatcher:
         try:
             if actor is not None and not isinstance(message, ActorSystemMessage):
                 actor.receiveMessage(message, sender)
-                return
+                return  # what is late for it comes out where this was called
         except BaseException as error:  # noqa: BLE001 - it is the actor's end, not ours
+            try:  # noqa: SIM105 - `suppress` would be a call itself
+                get_ident()  # as in `_handle`
+            except HandlerTimeoutError:
+                pass
             self._fail(target, message, sender, error)
             return
         try:
             self._deliver_special(target, message, sender)
         except Exception:
             log.exception("dropped a %s that cannot be handled", type(message).__name__)
+
+    def _handle(self, target: Cell, message: object, sender: Cell, fail: OnFailure) -> None:
+        """Let the actor handle it.
+
+        The watchdog may have interrupted a handler that ended before it noticed. CPython raises
+        that at the next call: so there is one here, where it does no harm.
+        """
+        if target.instance is None:
+            return
+        try:
+            target.instance.receiveMessage(message, sender)
+        except BaseException as error:  # noqa: BLE001 - it is the actor's end, not ours
+            try:  # noqa: SIM105 - `suppress` would be a call itself
+                get_ident()
+            except HandlerTimeoutError:
+                pass
+            fail(target, message, sender, error)
+            return
+        try:  # noqa: SIM105 - `suppress` would be a call itself
+            get_ident()
+        except HandlerTimeoutError:
+            pass
 
     def _deliver_special(self, target: Cell, message: object, sender: Cell) -> None:
         """Deliver to one who is not an ordinary actor, or what is not an ordinary message."""
@@ -223,10 +271,7 @@ class Dispatcher:
         elif target.actor is None and not issubclass(kind, ActorExitRequest | ChildActorExited):
             population.dead_letters.add(target, message)  # it is exiting
         else:
-            try:
-                instance.receiveMessage(message, sender)
-            except BaseException as error:  # noqa: BLE001
-                self._fail(target, message, sender, error)
+            self._handle(target, message, sender, self._fail)
             if target.instance is None:
                 return  # that was its death
             if isinstance(message, ActorExitRequest):
@@ -237,25 +282,38 @@ class Dispatcher:
     def _fail(self, target: Cell, message: object, sender: Cell, error: BaseException) -> None:
         """An actor raised: let it try once more, on a copy; then the message is poison.
 
-        Source: thespian system/actorManager.py, handleMessages. Never is a message put into a
-        log call: its own `__str__` may raise.
+        One that was interrupted does not try again. Never is a message put into a log call: its
+        own `__str__` may raise. Source: thespian system/actorManager.py, handleMessages.
         """
-        if not isinstance(error, Exception):
+        kind = type(message)
+        if isinstance(error, HandlerTimeoutError):
+            self._poison(target, message, sender, error)
+        elif not isinstance(error, Exception):
             self._end(target, error)
-            return
-        kind, instance = type(message), target.instance
-        if instance is None or issubclass(kind, ActorExitRequest):
-            return
-        log.warning("%r raised on a %s, tries again", target, kind.__name__, exc_info=error)
-        try:
-            instance.receiveMessage(copy.deepcopy(message), sender)
-        except Exception as again:
-            log.error("%r raised again on a %s", target, kind.__name__, exc_info=again)
-            if not issubclass(kind, PoisonMessage):
-                poison = PoisonMessage(message, traceback.format_exc())
-                self._population.post(sender, poison, target)
-        except BaseException as end:  # noqa: BLE001
-            self._end(target, end)
+        elif target.instance is not None and not issubclass(kind, ActorExitRequest):
+            log.warning("%r raised on a %s, tries again", target, kind.__name__, exc_info=error)
+            fail_again = partial(self._fail_again, message)
+            try:
+                duplicate = copy.deepcopy(message)
+            except BaseException as again:  # noqa: BLE001
+                fail_again(target, message, sender, again)
+            else:
+                self._handle(target, duplicate, sender, fail_again)
+
+    def _fail_again(
+        self, message: object, target: Cell, _: object, sender: Cell, error: BaseException
+    ) -> None:
+        if isinstance(error, Exception | HandlerTimeoutError):
+            self._poison(target, message, sender, error)
+        else:
+            self._end(target, error)
+
+    def _poison(self, target: Cell, message: object, sender: Cell, error: BaseException) -> None:
+        kind = type(message)
+        log.error("%r cannot digest a %s", target, kind.__name__, exc_info=error)
+        if not issubclass(kind, PoisonMessage | ActorExitRequest):
+            text = "".join(traceback.format_exception(error))
+            self._population.post(sender, PoisonMessage(message, text), target)
 
     def _end(self, target: Cell, error: BaseException) -> None:
         """An actor raised what would end its process, if it had one: it is dead.

@@ -84,6 +84,7 @@ class Door:
         "_inputs_per_turn",
         "_inputs_until_turn",
         "_last_ns",
+        "_leads_to",
         "_lock",
         "_marks_reached",
         "_marks_set",
@@ -113,7 +114,10 @@ class Door:
         self._hard_capacity = hard_capacity
         self._on_drop = on_drop
         self._waker = Waker()  # nobody's, until a base has this door
-        self._waiting: deque[tuple[object, Input | Mark]] = deque()
+        # An input for the actor that the door leads to waits without a tuple: half as many objects
+        # for the garbage collector to count and to go over.
+        self._waiting: deque[Input | Mark | tuple[object, Input]] = deque()
+        self._leads_to: object = None
         self._unchecked = min(stats_capacity, hard_capacity)  # below this, anything may enter
         self._closed = ""  # the reason, once it is
         self._finished = False
@@ -149,7 +153,7 @@ class Door:
         waiting = self._waiting
         if len(waiting) >= self._unchecked and not self._may_enter(body):
             return False
-        waiting.append((target, body))
+        waiting.append(body if target is self._leads_to else (target, body))
         if self._waker.asleep:
             self._waker.wake()
         if self._finished:  # closed for good while this one came in: nobody will admit it
@@ -181,14 +185,15 @@ class Door:
         elif self._turns_marks:
             self._reach_turns_marks()
         while waiting:
-            target, body = waiting.popleft()
-            if isinstance(body, Mark):
+            waits = waiting.popleft()
+            if isinstance(waits, Mark):
                 if self._turns:
-                    self._turns_marks.append(body)  # what it waits for is done in turns
+                    self._turns_marks.append(waits)  # what it waits for is done in turns
                     return self.admit()
                 self._marks_reached += 1
-                body.reach()
+                waits.reach()
                 continue
+            target, body = waits if isinstance(waits, tuple) else (self._leads_to, waits)
             self._position = position = self._position + 1
             at_ns = self._now_ns()
             if at_ns < self._last_ns:
@@ -202,9 +207,13 @@ class Door:
         """Queue a mark behind all that has entered."""
         with self._lock:
             self._marks_set += 1
-            self._waiting.append((None, mark))
+            self._waiting.append(mark)
         if self._waker.asleep:
             self._waker.wake()
+
+    def lead_to(self, target: object) -> None:
+        """Nearly all inputs will be for this actor: those take less. Once, before the first."""
+        self._leads_to = target
 
     def connect(self, waker: Waker) -> None:
         """From now on, whatever enters wakes this one."""
@@ -227,16 +236,16 @@ class Door:
         self._reach_turns_marks()
         while self._waiting:
             try:
-                _, body = self._waiting.popleft()
+                waits = self._waiting.popleft()
             except IndexError:
                 return  # another thread does the same
-            if isinstance(body, Mark):
+            if isinstance(waits, Mark):
                 self._marks_reached += 1
-                body.reach()
+                waits.reach()
             else:
                 with self._lock:
                     self._thrown_out += 1
-                self._drop(reason, body)
+                self._drop(reason, waits[1] if isinstance(waits, tuple) else waits)
 
     def _reach_turns_marks(self) -> None:
         while self._turns_marks:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from ..errors import LifecycleError, SystemBrokenError
+from ..errors import HandlerTimeoutError, LifecycleError, SystemBrokenError
 from .clock import VirtualClock
 from .dispatch import Dispatcher
 from .door import Mark
@@ -56,14 +56,17 @@ class Driver:
     Args:
         population: The actors; their clock is the one of the timers.
         dispatcher: What to run.
+        handler_limit_seconds: On its own thread, a handler that takes so long is interrupted.
     """
 
-    def __init__(self, population: Population, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, population: Population, dispatcher: Dispatcher, handler_limit_seconds: float | None
+    ) -> None:
         self._population = population
         self._dispatcher = dispatcher
         self._clock = population.clock
         self._waker = population.waker
-        self._watchdog = Watchdog(population, dispatcher)
+        self.watchdog = Watchdog(population, dispatcher, handler_limit_seconds, self._give_up)
         self._thread: threading.Thread | None = None
         self._turn = threading.Lock()  # whoever has it dispatches
         self._runner: int | None = None  # the ident of that thread
@@ -212,7 +215,8 @@ class Driver:
         if self._runner == threading.get_ident():
             return False
         if self._thread is not None:
-            self._thread.join(max(0.0, timeout_seconds))
+            if not isinstance(self.broken, HandlerTimeoutError):  # that one is not waited for
+                self._thread.join(max(0.0, timeout_seconds))
         elif not self.is_closed:
             limit = Limit(timeout_seconds)
             with self._taking_turn(limit) as mine:
@@ -234,7 +238,7 @@ class Driver:
             self.is_closed = True
             marks = list(self._marks)
         self._waker.wake()
-        self._watchdog.stop()
+        self.watchdog.stop()
         self._population.let_go()
         for mark in marks:
             mark.reach()
@@ -243,7 +247,11 @@ class Driver:
             self._dispatcher.door.finish("closed" if self.broken is None else "broken")
 
     def check(self) -> None:
-        """Raise SystemBrokenError if the dispatch thread is dead."""
+        """Raise SystemBrokenError if the dispatch thread is dead or stuck."""
+        if isinstance(self.broken, HandlerTimeoutError):
+            raise SystemBrokenError(
+                f"the dispatch thread is stuck: {self.broken}"
+            ) from self.broken
         if self.broken is not None:
             raise SystemBrokenError("the dispatch thread is dead") from self.broken
 
@@ -256,16 +264,29 @@ class Driver:
 
     def _loop(self) -> None:
         self._dispatcher.raises = False
-        self._watchdog.start(threading.get_ident())
+        self.watchdog.start(threading.get_ident())
         try:
             with self._taking_turn(NO_LIMIT):
                 while not self._is_over():
-                    if self._dispatcher.run(self._is_over):
-                        self._nap(NO_LIMIT, self._held)
+                    try:
+                        if self._dispatcher.run(self._is_over):
+                            self._nap(NO_LIMIT, self._held)
+                    except HandlerTimeoutError:  # the dispatcher keeps them: see `interrupt`
+                        log.exception("an interrupt went astray; the message in hand may be lost")
         except BaseException as error:
             log.critical("the dispatch thread is dead", exc_info=error)
-            self.broken = error
+            self.broken = self.broken or error
         self.finish()
+
+    def _give_up(self, error: HandlerTimeoutError, stack: str) -> None:
+        """The thread is stuck in a handler: be broken without it, should it ever come back."""
+        if self.is_closed:
+            return
+        self.broken = error
+        try:
+            self.watchdog.when_stuck(f"the dispatch thread is stuck: {error}", stack)
+        finally:
+            self.finish()
 
     def _is_over(self) -> bool:
         return self.is_closed or (self._population.closing and not self._population.primaries)
@@ -285,8 +306,8 @@ class Driver:
             self._waker.cancel()
         else:
             self._waker.sleep(self._nap_seconds(limit))
-            if self._watchdog.waker.asleep:
-                self._watchdog.waker.wake()
+            if self.watchdog.waker.asleep:
+                self.watchdog.waker.wake()
 
     def _nap_seconds(self, limit: Limit) -> float | None:
         due_ns = self._population.timers.next_due_ns()

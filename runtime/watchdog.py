@@ -1,8 +1,11 @@
-"""Names the handler that holds the dispatch thread.
+"""Names the handler that holds the dispatch thread, and ends one that holds it for too long.
 
 A daemon thread looks at the dispatcher every 10 ms. It takes no part in the delivery: which
 message it is, and of whom, it reads from the stack of the dispatch thread, so delivery costs
 nothing more. While the dispatcher sleeps, the watchdog soon sleeps as well.
+
+A handler that reaches the time limit is interrupted. One that does not mind (it is blocked in a
+call into C, or keeps the exception) for as long again has to be given up, and the base with it.
 
 It cannot see a handler that never lets go of the interpreter (a long call into C): nothing runs
 then, this thread neither. Such a time is not counted as a stall of the handler; what the
@@ -15,14 +18,17 @@ import logging
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic_ns
 from types import FrameType
 from typing import Final
 
+from ..config import check_handler_limit
+from ..errors import HandlerTimeoutError
 from .cell import Cell
 from .dispatch import Dispatcher
+from .interrupt import RUNTIME_FILES, find_handler, interrupt
 from .meter import name_actor, name_message
 from .population import Population
 from .waker import Waker
@@ -40,12 +46,15 @@ REST_AFTER_NS: Final = 500_000_000
 # A handler that does not come back is named again after this time, then after twice as long …
 REPEAT_NS: Final = 5_000_000_000
 REPEAT_MAX_NS: Final = 300_000_000_000
+# What is interrupted has this long to end, or as long as the limit is, if that is longer.
+GRACE_NS: Final = 100_000_000
 
 DELIVERING: Final = frozenset(
     {
         Dispatcher._run_slice.__code__,
         Dispatcher._deliver.__code__,
         Dispatcher._deliver_special.__code__,
+        Dispatcher._handle.__code__,
         Dispatcher._fail.__code__,
     }
 )
@@ -90,12 +99,28 @@ class Watchdog:
     Args:
         population: Its mailbox is watched too; its waker tells whether the dispatcher sleeps.
         dispatcher: Who is watched.
+        limit_s: After so many seconds a handler is interrupted; None: never.
+        give_up: Told of a handler that does not end after twice that time, with the stack.
+
+    Raises:
+        ConfigError: The limit is neither None nor a number above 0.
     """
 
-    def __init__(self, population: Population, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self,
+        population: Population,
+        dispatcher: Dispatcher,
+        limit_s: float | None = None,
+        give_up: Callable[[HandlerTimeoutError, str], None] = lambda error, stack: None,
+    ) -> None:
         self._population = population
         self._dispatcher = dispatcher
         self._meter = dispatcher.meter
+        check_handler_limit(limit_s)
+        self._limit_ns = None if limit_s is None else round(limit_s * 1e9)
+        self._give_up = give_up
+        self._spared: frozenset[str] = RUNTIME_FILES  # whose code is not interrupted
+        self.when_stuck: Callable[[str, str], None] = log_stuck  # told why and where, on a give-up
         self.waker = Waker()  # its own bed; the dispatch thread rings when it gets up
         self._watched = 0
         self._ended = threading.Event()
@@ -104,10 +129,21 @@ class Watchdog:
         self._delivery: Delivery | None = None
         self._since_ns = 0  # … since when, as far as is known, …
         self._names: tuple[str, str] | None = None  # … who and what it was, once reported, …
-        self._report_at_ns = STALL_NS  # … and after how long it will be reported next
+        self._report_at_ns = STALL_NS  # … and after how long it will be reported next, …
+        self._is_interrupted = False  # … and how far that went, …
+        self._give_up_at_ns: int | None = None  # … once it was tried
 
     def __repr__(self) -> str:
         return f"<Watchdog {'resting' if self.waker.asleep else 'watching'}>"
+
+    def shorten(self, seconds: float, left: float | None) -> float:
+        """How long to wait for what is quickly done: up to `left` while a handler is stuck."""
+        return seconds if left is None or self._names is None else min(seconds, left)
+
+    def spare(self, *helpers: object) -> None:
+        """Never interrupt a handler while it runs code of the modules of these objects."""
+        modules = [sys.modules.get(type(helper).__module__) for helper in helpers]
+        self._spared |= {str(getattr(module, "__file__", "")) for module in modules}
 
     def start(self, watched: int) -> None:
         """Watch the thread with this ident."""
@@ -118,7 +154,7 @@ class Watchdog:
         """End the thread, and wait for it a little; never started: nothing happens."""
         self._ended.set()
         self.waker.wake()
-        if self._thread.ident is not None:
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join(1.0)
 
     def _watch(self) -> None:
@@ -153,8 +189,13 @@ class Watchdog:
             self._end(now_ns)
             self._number, self._delivery = number, delivery
             self._since_ns, self._report_at_ns = now_ns, STALL_NS
-        elif now_ns - self._since_ns >= self._report_at_ns:
-            self._report(now_ns - self._since_ns)
+            self._is_interrupted, self._give_up_at_ns = False, None
+        else:
+            held_ns = now_ns - self._since_ns
+            if held_ns >= self._report_at_ns:
+                self._report(held_ns)
+            if self._limit_ns is not None and held_ns >= self._limit_ns:
+                self._end_handler(held_ns, self._limit_ns)
         mailbox = self._population.mailbox
         if len(mailbox) > self._meter.high_water:
             self._meter.rise(mailbox)
@@ -185,3 +226,27 @@ class Watchdog:
             self._names[1],
             stack,
         )
+
+    def _end_handler(self, held_ns: int, limit_ns: int) -> None:
+        """Interrupt the handler once; if that did not help, give it up."""
+        frame = sys._current_frames().get(self._watched)
+        handler, delivery = find_handler(frame), read_delivery(frame)
+        if delivery is None or self._dispatcher.delivered + delivery.count != self._number:
+            return  # it has ended meanwhile; read after the handler, so this is its own number
+        instance = None if delivery.target is None else delivery.target.instance
+        who, what = name_actor(instance), name_message(delivery.message)
+        error = HandlerTimeoutError(who, what, held_ns / 1e9)
+        if self._give_up_at_ns is None:
+            self._give_up_at_ns = held_ns + max(limit_ns, GRACE_NS)
+        if held_ns >= self._give_up_at_ns:
+            self._ended.set()
+            self._give_up(error, "".join(traceback.format_stack(frame)))
+        elif handler is not None and not self._is_interrupted:
+            self._is_interrupted = interrupt(self._watched, handler, error, self._spared)
+            if self._is_interrupted:
+                log.error("interrupted: %s", error)
+
+
+def log_stuck(reason: str, stack: str) -> None:
+    """What is done about a stuck thread unless somebody else sees to it."""
+    log.critical("%s, at\n%s", reason, stack)

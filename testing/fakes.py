@@ -183,7 +183,6 @@ class Outcome:
     retry_after: str = ""
     retryable: bool = True
     sent: bool = True
-    duration_ns: int = 1_000_000
 
 
 DELIVERED: Final = Outcome()
@@ -237,7 +236,6 @@ class FakePoster:
                 error=ending.error,
                 retryable=ending.retryable,
                 sent=ending.sent,
-                duration_ns=ending.duration_ns,
             ),
         )
         return attempt

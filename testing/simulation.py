@@ -83,6 +83,7 @@ class Simulation:
         self.poster = FakePoster(self.door, holds=True)
         self.reporter = RecordingReporter()
         self.supervisor = self.base.newPrimaryActor(Supervisor)
+        self.door.lead_to(self.supervisor)
         webhook = WebhookSettings(urls=URLS, api_key="key", keys={"key": "s" * 32})
         settings = Settings(webhook=webhook, flush_slice=self.random.randint(1, 3))
         self.dead_letters = RecordingDeadLetters()
@@ -170,7 +171,7 @@ class Simulation:
         """What holds whenever nothing is left to do."""
         workers = [actor for actor in self.base.actors() if isinstance(actor, StatsWorker)]
         states = [worker.state for worker in workers if hasattr(worker, "state")]
-        is_open = Counter(s.spec.key for s in states if s.statistics().closed_at_ns is None)
+        is_open = Counter(s.key for s in states if s.statistics().closed_at_ns is None)
         twice = [key for key, count in is_open.items() if count > 1]
         assert not twice, f"several open workers of {twice}"
         retained = self.the(Supervisor).roster.statistics().retained

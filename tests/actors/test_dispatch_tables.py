@@ -15,7 +15,7 @@ from greenroom.actors.supervisor import Supervisor
 from greenroom.actors.timer import Timer
 from greenroom.messages import outputs, stats
 from greenroom.messages.calls import CALLS
-from greenroom.messages.control import AskWorkers, ChildFailed, Drain, Input, RestartDue
+from greenroom.messages.control import AskWorkers, ChildFailed, Drain, Input, Replayed, RestartDue
 from greenroom.messages.outputs import NotifierInput, Notify, RecorderCommand
 from greenroom.messages.stats import FlushTick, WorkerClosed, WorkerCommand
 
@@ -27,8 +27,9 @@ def told_of(actor: type[GreenroomActor]) -> set[type]:
     return set(actor.told_handlers) - THESPIANS
 
 
-def test_the_supervisor_handles_every_call() -> None:
-    assert set(Supervisor.stamped_handlers) == {*CALLS, FlushTick, RestartDue}
+def test_the_supervisor_handles_every_call_and_every_dead_letter_that_is_replayed() -> None:
+    replayed = set(get_args(Replayed))
+    assert set(Supervisor.stamped_handlers) == {*CALLS, FlushTick, RestartDue} | replayed
 
 
 def test_the_supervisor_handles_every_report_and_question() -> None:

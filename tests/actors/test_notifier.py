@@ -54,7 +54,7 @@ class Shell:
         self, event_id: str, name: str = "room_started", extra: Iterable[WebhookConfig] = ()
     ) -> None:
         event = WebhookEvent(event=name, id=event_id, room=Room(name="room"), created_at=START_S)
-        self.harness.tell(Notify(event, tuple(extra), 1, self.harness.at_ns))
+        self.harness.tell(Notify(event, tuple(extra), self.harness.at_ns))
 
     def finish(self, outcome: Outcome = DELIVERED) -> None:
         self.poster.finish(outcome)
@@ -268,7 +268,7 @@ def test_an_outcome_that_comes_twice_counts_once() -> None:
     attempt, _ = shell.poster.in_flight[0]
     shell.finish()
 
-    again = AttemptEnded(attempt.delivery_id, 1, 200, "", "", True, True, 1)
+    again = AttemptEnded(attempt.delivery_id, 1, 200, "", "", True, True)
     shell.harness.enter(again)
 
     assert shell.ended() == ["EV_1 /one"]

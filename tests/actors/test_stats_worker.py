@@ -10,7 +10,6 @@ from greenroom.messages.control import ChildFailed, Restart
 from greenroom.messages.ids import (
     Incarnation,
     ParticipantID,
-    ParticipantIdentity,
     RoomID,
     RoomName,
     TrackID,
@@ -31,7 +30,7 @@ from greenroom.testing.harness import ActorHarness, FakeAddress, Sent
 SECOND: Final = 1_000_000_000
 START_NS: Final = 1_700_000_000 * SECOND
 KEY: Final = WorkerKey(RoomID("RM_1"), ParticipantID("PA_1"))
-SPEC: Final = WorkerSpec(KEY, Incarnation(4), RoomName("lobby"), ParticipantIdentity("alice"))
+SPEC: Final = WorkerSpec(KEY, Incarnation(4), RoomName("lobby"))
 
 
 def started() -> tuple[ActorHarness[StatsWorker], FakeAddress]:
@@ -106,7 +105,7 @@ def test_a_closed_worker_is_retired_only_after_the_wait() -> None:
 
     assert worker.tell(Flush(1, START_NS + 180 * SECOND)) == []
     assert worker.tell(Flush(2, START_NS + 180 * SECOND + 1)) == [
-        Sent(worker.parent, WorkerClosed(KEY, Incarnation(4), START_NS + 180 * SECOND + 1))
+        Sent(worker.parent, WorkerClosed(Incarnation(4), START_NS + 180 * SECOND + 1))
     ]
 
 
@@ -160,7 +159,7 @@ def test_a_sample_that_is_not_valid_is_reported_and_does_not_count() -> None:
     skipped = worker.tell(sample(2**31))
     worker.tell(sample(3))
 
-    assert skipped == [Sent(worker.parent, SampleSkipped(KEY, TrackID("TR_1")))]
+    assert skipped == [Sent(worker.parent, SampleSkipped())]
     assert packets_of(worker.tell(Flush(1, START_NS))) == [3]
 
 
@@ -172,7 +171,7 @@ def test_a_message_that_cannot_be_digested_leaves_the_samples_alone() -> None:
 
     assert target is worker.parent
     assert isinstance(failure, ChildFailed)
-    assert (failure.letter.key, failure.incarnation) == ("RM_1/PA_1", SPEC.incarnation)
+    assert (failure.letter.key, failure.letter.incarnation) == ("RM_1/PA_1", SPEC.incarnation)
     assert worker.tell(Restart()) == []
     assert packets_of(worker.tell(Flush(1, START_NS))) == [3]
 

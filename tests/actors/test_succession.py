@@ -41,7 +41,7 @@ def test_the_workers_are_told_of_a_new_recorder_and_events_go_there() -> None:
 def test_an_heir_begins_when_all_is_there_with_what_was_held_before_what_came_too_late() -> None:
     supervisor = started()
     old = supervisor.child(Notifier)
-    event, other = Notify(None, (), 1, 1), Notify(None, (), 2, 2)  # type: ignore[arg-type]
+    event, other = Notify(None, (), 1), Notify(None, (), 2)  # type: ignore[arg-type]
 
     supervisor.tell(DeadEnvelope(old, other))
     supervisor.tell(Estate("Notifier", 0, {"state": 1}, (event,)), old)
@@ -63,7 +63,7 @@ def test_what_others_tell_one_that_was_succeeded_long_ago_is_passed_on() -> None
     supervisor.pass_door()
     heir = supervisor.child(Notifier, 1)
     supervisor.tell(HeirBegan("Notifier", 0), heir)
-    answer = AttemptEnded(1, 1, 200, "", "", retryable=True, sent=True, duration_ns=1)
+    answer = AttemptEnded(1, 1, 200, "", "", retryable=True, sent=True)
 
     assert supervisor.tell(DeadEnvelope(old, answer)) == [Sent(heir, answer)]
 

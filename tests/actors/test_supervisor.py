@@ -28,7 +28,6 @@ from greenroom.messages.control import (
 )
 from greenroom.messages.ids import (
     Incarnation,
-    ParticipantIdentity,
     TrackID,
 )
 from greenroom.messages.stats import (
@@ -105,7 +104,7 @@ def test_a_worker_is_started_on_first_use(call: calls.Call) -> None:
 
     sent = supervisor.enter(call)
 
-    spec = WorkerSpec(ALICES_WORKER, Incarnation(1), ROOM_NAME, ParticipantIdentity("alice"))
+    spec = WorkerSpec(ALICES_WORKER, Incarnation(1), ROOM_NAME)
     configure = ConfigureWorker(spec, supervisor.child(Recorder), 180_000_000_000)
     assert Sent(worker(supervisor), configure) in sent
 
@@ -152,7 +151,7 @@ def dropped(reason: str) -> str:
 def test_a_sample_that_its_worker_left_out_is_counted() -> None:
     supervisor = started()
 
-    assert supervisor.tell(SampleSkipped(ALICES_WORKER, TrackID("TR_1"))) == []
+    assert supervisor.tell(SampleSkipped()) == []
     assert supervisor.counted()[dropped("invalid_stat")] == 1
 
 
@@ -184,9 +183,7 @@ def test_a_worker_that_was_closed_for_long_is_told_to_hand_over_and_forgotten() 
     supervisor.enter(joined())
     supervisor.enter(left())
 
-    sent = supervisor.tell(
-        WorkerClosed(ALICES_WORKER, Incarnation(1), AT_NS + 9), worker(supervisor)
-    )
+    sent = supervisor.tell(WorkerClosed(Incarnation(1), AT_NS + 9), worker(supervisor))
 
     assert sent == [Sent(worker(supervisor), Retire(AT_NS + 9))]
     assert workers(supervisor) == Workers((), 0)
@@ -197,7 +194,7 @@ def test_a_worker_that_reports_twice_is_retired_once() -> None:
     supervisor = started()
     supervisor.enter(joined())
     supervisor.enter(left())
-    closed = WorkerClosed(ALICES_WORKER, Incarnation(1), AT_NS)
+    closed = WorkerClosed(Incarnation(1), AT_NS)
     supervisor.tell(closed)
 
     assert supervisor.tell(closed) == []
@@ -223,7 +220,7 @@ def test_retiring_the_old_incarnation_keeps_the_new_one() -> None:
     supervisor.enter(left())
     supervisor.enter(resumed())
 
-    sent = supervisor.tell(WorkerClosed(ALICES_WORKER, Incarnation(1), AT_NS))
+    sent = supervisor.tell(WorkerClosed(Incarnation(1), AT_NS))
 
     assert sent == [Sent(worker(supervisor, 0), Retire(AT_NS))]
     assert supervisor.enter(track_stats())[0].target is worker(supervisor, 1)
@@ -301,8 +298,9 @@ def test_a_childs_failure_is_counted_under_its_name_and_reported() -> None:
         error="ValueError()",
         traceback="…",
         body=b"",
+        incarnation=1,
     )
-    failure = ChildFailed(poison, incarnation=1, stands_still=True)
+    failure = ChildFailed(poison, stands_still=True)
 
     assert supervisor.tell(failure, supervisor.address_of("worker")) == []
     assert supervisor.reporter.failures == [poison]
@@ -328,5 +326,5 @@ def test_an_unknown_message_is_reported_and_does_not_stop_anything() -> None:
 def test_a_report_about_a_worker_that_is_not_known_is_ignored() -> None:
     supervisor = started()
 
-    assert supervisor.tell(WorkerClosed(ALICES_WORKER, Incarnation(99), AT_NS)) == []
+    assert supervisor.tell(WorkerClosed(Incarnation(99), AT_NS)) == []
     assert supervisor.reporter.failures == []

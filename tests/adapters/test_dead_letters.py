@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greenroom.adapters.database import DATABASE_NAME, MIGRATIONS
 from greenroom.adapters.dead_letters import (
     DeadLetters,
     DeadLetterStatistics,
@@ -34,7 +37,8 @@ NewBox: TypeAlias = Callable[[int], DeadLetters]
 
 def letter(position: int = 1, error: str = "ValueError('x')") -> DeadLetter:
     return DeadLetter(
-        "StatsWorker", "RM_1/PA_2", "TrackStat", position, 5, error, "Traceback …", b"\0body"
+        *("StatsWorker", "RM_1/PA_2", "TrackStat", position, 5, error, "Traceback …", b"\0body"),
+        incarnation=4,
     )
 
 
@@ -159,3 +163,26 @@ def test_its_repr_says_how_full_it_is() -> None:
     box.add(letter())
 
     assert repr(box) == "<MemoryDeadLetters 1 of 1, 1 dropped>"
+
+
+def test_a_letter_of_an_older_database_is_kept_and_has_no_incarnation(
+    tmp_path: Path, metrics: Metrics
+) -> None:
+    first_schema, *_ = MIGRATIONS
+    with closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection, connection:
+        for statement in first_schema:
+            connection.execute(statement)
+        connection.execute(
+            "INSERT INTO dead_letters (actor, key, message, position, at_ns, error, traceback,"
+            " body) VALUES ('StatsWorker', 'RM_1/PA_2', 'TrackStat', 1, 5, 'E', 'T', x'00')"
+        )
+        connection.execute("PRAGMA user_version = 1")
+
+    store = Store(tmp_path, metrics, LoggingReporter(VirtualClock()))
+    (kept,) = SqliteDeadLetters(store).list()
+
+    assert store.close(PATIENCE_SECONDS)
+    assert kept.letter == DeadLetter(
+        "StatsWorker", "RM_1/PA_2", "TrackStat", 1, 5, "E", "T", b"\0"
+    )
+    assert kept.letter.incarnation == 0

@@ -3,7 +3,6 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -103,10 +102,7 @@ def test_any_answer_is_an_outcome(
 
     ended = door.outcome(poster, attempt_to(receiver.url(), delivery_id=5, number=3))
 
-    assert ended.duration_ns > 0
-    assert replace(ended, duration_ns=0) == AttemptEnded(
-        5, 3, status, "7", "", retryable=True, sent=True, duration_ns=0
-    )
+    assert ended == AttemptEnded(5, 3, status, "7", "", retryable=True, sent=True)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -20,6 +20,7 @@ from greenroom.messages.calls import RoomStarted, TrackStats
 from greenroom.messages.codec import encode
 from greenroom.messages.control import DeadLetter
 from greenroom.messages.ids import ParticipantID, RoomID, RoomName, StatsKey, TrackID
+from greenroom.messages.stats import Flush
 from greenroom.runtime.clock import VirtualClock
 
 PATIENCE_SECONDS: Final = 30.0
@@ -243,19 +244,35 @@ def test_a_letter_is_marked_and_the_running_process_takes_it(
     assert states(box) == [NEW, REPLAYED, NEW, NEW]
 
 
-def test_all_are_those_that_are_new_and_have_their_message(
+def test_all_are_those_that_are_new_and_can_be_replayed_and_the_others_are_explained(
     data_dir: str, box: SqliteDeadLetters, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert box.take(1) is not None
 
     assert command("replay", "--all", "--data-dir", data_dir) == 0
-    assert states(box) == [REPLAYED, REPLAY, NEW, REPLAY]
+    assert states(box) == [REPLAYED, REPLAY, NEW, NEW]
     said = capsys.readouterr().out
-    assert "marked 2 dead letters" in said
-    assert "1 cannot be replayed: kept without the message" in said
+    assert "marked 1 dead letter for replay" in said
+    assert "left 1: this Flush cannot be replayed: it was kept without its content" in said
+    assert "left 1: this Notify cannot be replayed: it cannot be decoded" in said
 
     assert command("replay", "--all", "--data-dir", data_dir) == 0
     assert "nothing to replay" in capsys.readouterr().out
+
+
+def test_letters_that_are_refused_for_one_reason_are_told_in_one_line(
+    data_dir: str, box: SqliteDeadLetters, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flush = encode(Flush(1, 7))
+    for _ in range(3):
+        box.add(DeadLetter("StatsWorker", "RM_1/PA_3", "Flush", 0, 0, "E", "T", flush))
+    assert store.wait_idle(PATIENCE_SECONDS)
+
+    assert command("replay", "--all", "--data-dir", data_dir) == 0
+
+    said = capsys.readouterr().out
+    assert "left 3: this Flush cannot be replayed: the next flush hands over all" in said
+    assert states(box) == [REPLAY, REPLAY, NEW, NEW, NEW, NEW, NEW]
 
 
 def test_a_letter_may_be_replayed_again(data_dir: str, box: SqliteDeadLetters) -> None:
@@ -274,7 +291,8 @@ def test_a_letter_may_be_replayed_again(data_dir: str, box: SqliteDeadLetters) -
     [
         (["show", "7"], "no dead letter 7; they are 1 to 4"),
         (["replay", "7"], "no dead letter 7; they are 1 to 4"),
-        (["replay", "3"], "dead letter 3 was kept without its message"),
+        (["replay", "3"], "3: this Flush cannot be replayed: it was kept without its content"),
+        (["replay", "4"], "4: this Notify cannot be replayed: it cannot be decoded: malformed"),
         (["replay"], "give an ID, or --all"),
         (["replay", "1", "--all"], "give an ID, or --all"),
         (["show", "0"], "no dead letter 0; they are 1 to 4"),

@@ -212,6 +212,23 @@ def test_what_happens_to_a_sample_or_a_result_later_does_not_leak_in(
     assert accumulator.result() == expected
 
 
+@given(st.lists(stats | st.just(invalid("video/VP8")), max_size=8), samples)
+def test_an_accumulator_that_was_reset_is_like_a_new_one(
+    before: list[AnalyticsStat], samples: list[AnalyticsStat]
+) -> None:
+    accumulator = TrackAccumulator()
+    for stat in before:
+        accumulator.add(stat)
+    accumulator.reset()
+    assert accumulator.result() == TrackAccumulator().result()
+    assert accumulator.statistics() == TrackAccumulator().statistics()
+
+    for stat in samples:
+        accumulator.add(stat)
+
+    assert accumulator.result() == merged(samples)
+
+
 def unreadable_stat(good_streams: int) -> AnalyticsStat:
     """A stat whose last stream has all fields but the layers; protobuf's own cannot be so."""
     torn = SimpleNamespace(

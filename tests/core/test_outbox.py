@@ -45,9 +45,7 @@ def end(
     now: float = 0.0,
     fraction: float = 0.0,
 ) -> tuple[Decision, ...]:
-    ended = AttemptEnded(
-        delivery_id, attempt, status, retry_after, error, retryable, sent, duration_ns=1
-    )
+    ended = AttemptEnded(delivery_id, attempt, status, retry_after, error, retryable, sent)
     return outbox.attempt_ended(ended, at(now), fraction)
 
 

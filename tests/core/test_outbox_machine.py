@@ -58,9 +58,7 @@ class OutboxMachine(RuleBasedStateMachine):
         return to_ns(self.now)
 
     def end(self, delivery_id: int, attempt: int, status: int | None) -> tuple[Decision, ...]:
-        ended = AttemptEnded(
-            delivery_id, attempt, status, "", "", retryable=True, sent=True, duration_ns=1
-        )
+        ended = AttemptEnded(delivery_id, attempt, status, "", "", retryable=True, sent=True)
         return self.outbox.attempt_ended(ended, self.now_ns(), fraction=0.5)
 
     def key_of(self, delivery_id: int) -> tuple[str, str]:

@@ -15,7 +15,6 @@ from greenroom.core.worker_state import WorkerState, WorkerStatistics
 from greenroom.messages.ids import (
     Incarnation,
     ParticipantID,
-    ParticipantIdentity,
     RoomID,
     RoomName,
     TrackID,
@@ -31,7 +30,6 @@ SPEC: Final = WorkerSpec(
     key=WorkerKey(RoomID("RM_1"), ParticipantID("PA_1")),
     incarnation=Incarnation(3),
     room_name=RoomName("lobby"),
-    identity=ParticipantIdentity("ann"),
 )
 AUDIO: Final = TrackID("TR_audio")
 VIDEO: Final = TrackID("TR_video")
@@ -121,6 +119,22 @@ def test_what_was_flushed_is_not_flushed_again() -> None:
     assert flushed(state) == []
 
 
+def test_a_track_that_pauses_holds_nothing_and_comes_back_where_it_comes() -> None:
+    state = WorkerState(SPEC)
+    state.add(VIDEO, UP, sample(1))
+    state.add(AUDIO, UP, sample(2))
+    assert len(flushed(state)) == 2
+
+    held = state.statistics()
+    assert (held.upstream_tracks, held.samples) == (0, 0)
+    with pytest.raises(AttributeError):
+        state.add(VIDEO, UP, AnalyticsStream())  # type: ignore[arg-type]
+    state.add(AUDIO, UP, sample(4))
+    state.add(VIDEO, UP, sample(8))
+
+    assert flushed(state) == [(AUDIO, UP, 4), (VIDEO, UP, 8)]
+
+
 def test_a_track_with_only_invalid_samples_is_flushed_empty() -> None:
     state = WorkerState(SPEC)
 
@@ -199,7 +213,7 @@ def test_a_worker_says_what_it_holds() -> None:
     assert repr(state) == "<WorkerState RM_1/PA_1 #3: closed at 7, 3 samples, 1 up, 1 down>"
 
 
-def test_an_idle_worker_is_as_small_as_a_new_one() -> None:
+def test_a_worker_without_a_sample_between_two_flushes_is_as_small_as_a_new_one() -> None:
     count = 200
     given = sample(5, 4.5)
     WorkerState(SPEC).add(VIDEO, UP, given)  # whatever is made on first use
@@ -211,8 +225,9 @@ def test_an_idle_worker_is_as_small_as_a_new_one() -> None:
         for worker in workers:
             worker.add(VIDEO, UP, given)
             worker.add(VIDEO, DOWN, given)
-            worker.flush(SECOND_NS, WAIT_NS)
-            worker.clear()
+            for at_ns in (SECOND_NS, 2 * SECOND_NS):
+                worker.flush(at_ns, WAIT_NS)
+                worker.clear()
         idle = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from livekit.protocol.analytics import StreamType
 from livekit.protocol.models import TrackSource, TrackType
 
-from greenroom.messages.ids import StatsKey, WorkerKey, checked_number, checked_text
+from greenroom.messages.ids import (
+    ParticipantID,
+    RoomID,
+    StatsKey,
+    WorkerKey,
+    checked_number,
+    checked_text,
+)
 from greenroom.testing.strategies import stats_keys
 
 NAMED: dict[str, object] = {
@@ -34,6 +41,30 @@ def numbered(**changes: object) -> dict[str, Any]:
         "track_type": 1,
         "track": True,
     } | changes
+
+
+@given(st.text(), st.text())
+def test_the_text_of_a_workers_key_is_the_key_whatever_its_ids_hold(room: str, who: str) -> None:
+    key = WorkerKey(RoomID(room), ParticipantID(who))
+
+    assert WorkerKey.from_text(key.text) == key
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        (WorkerKey(RoomID("RM_1"), ParticipantID("PA_2")), "RM_1/PA_2"),
+        (WorkerKey(RoomID("a/b%"), ParticipantID("%2F")), "a%2Fb%25/%252F"),
+    ],
+)
+def test_the_text_of_a_workers_key_is_what_a_person_expects(key: WorkerKey, text: str) -> None:
+    assert key.text == text
+
+
+@pytest.mark.parametrize("text", ["", "RM_1", "a/b/c"])
+def test_a_text_that_is_no_workers_key_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="unpack"):
+        WorkerKey.from_text(text)
 
 
 def test_a_key_of_a_recording_has_its_enums_by_name() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
 from thespian.actors import ActorSystem
 
+from greenroom.runtime import dispatch
 from greenroom.runtime.base import InProcessBase
 from greenroom.runtime.clock import SystemClock
 from greenroom.runtime.door import Door
@@ -25,3 +27,19 @@ def base(request: pytest.FixtureRequest) -> Iterator[InProcessBase]:
 @pytest.fixture
 def system(base: InProcessBase) -> ActorSystem:
     return ActorSystem(base, transientUnique=True)
+
+
+@pytest.fixture(params=["sampled", "timed"])
+def slices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Either way of delivering: with a look at the clock after each message, or without."""
+    monkeypatch.setattr(dispatch, "TIMED_EVERY_NS", 0 if request.param == "timed" else 10**18)
+    monkeypatch.setattr(dispatch, "SLOW_SLICE_NS", 10**18)
+
+
+@pytest.fixture
+def eager() -> Iterator[None]:
+    """Threads take turns more often than is usual."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)

@@ -20,7 +20,7 @@ from greenroom.runtime.door import Door, Mark
 KEY = StatsKey.for_track("", 0, "PA_1", "TR_1", 0, 0)
 STATS = TrackStats(RoomID("RM_1"), RoomName("room"), KEY, b"")
 SYSTEM_INPUTS: list[Input] = [
-    AttemptEnded(1, 1, 200, "", "", retryable=True, sent=True, duration_ns=1),
+    AttemptEnded(1, 1, 200, "", "", retryable=True, sent=True),
     RetryDue(1, 2),
     SweepDue(),
     FlushTick(1),
@@ -73,6 +73,24 @@ def test_inputs_are_admitted_in_order_with_consecutive_positions_and_the_clocks_
     assert first == ("a", Stamped(1, 100, FlushStats()))
     assert second == ("b", Stamped(2, 250, Report(None)))
     assert door.admit() is None
+
+
+@given(st.lists(st.sampled_from(["supervisor", "notifier"]), max_size=20))
+def test_whom_a_door_leads_to_changes_nothing_for_anybody(targets: list[str]) -> None:
+    drops = Drops()
+    door = Door(VirtualClock(), on_drop=drops)
+    door.lead_to("supervisor")
+    for number, target in enumerate(targets):
+        door.enter(target, RetryDue(number, 0))
+
+    admitted = [door.admit() for _ in targets[1:]]
+    door.finish()
+
+    assert admitted == [
+        (target, Stamped(number + 1, 0, RetryDue(number, 0)))
+        for number, target in enumerate(targets[:-1])
+    ]
+    assert drops.seen == [("closed", "RetryDue")] * len(targets[-1:])
 
 
 @given(st.lists(st.integers(0, 1 << 62), min_size=1, max_size=50))

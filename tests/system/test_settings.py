@@ -20,6 +20,8 @@ NAN = float("nan")
         ("flush_interval_seconds", float("inf")),
         ("flush_interval_seconds", 1e-9),
         ("flush_interval_seconds", "30"),
+        ("handler_limit_seconds", 0),
+        ("handler_limit_seconds", "30"),
         ("capacity", 0),
         ("capacity", 1.5),
         ("capacity", "9"),

@@ -1,0 +1,125 @@
+"""Interrupts at any moment: they hit the handler that they are for, or nobody."""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+import time
+from typing import Final
+
+import pytest
+from thespian.actors import Actor, ActorAddress, ActorSystem, PoisonMessage
+
+from greenroom.errors import HandlerTimeoutError
+from greenroom.runtime import watchdog
+from greenroom.runtime.base import InProcessBase
+from greenroom.runtime.clock import SystemClock
+from greenroom.runtime.interrupt import RUNTIME_FILES, find_handler, interrupt
+
+FOREVER_NS: Final = 10**18
+
+
+def dispatch_thread() -> threading.Thread:
+    """The newest one: a base that was broken earlier may still have its own."""
+    return [each for each in threading.enumerate() if each.name == "greenroom-dispatch"][-1]
+
+
+class Timed(Actor):
+    """Is busy for as many ns as it is told; its last step cannot be interrupted."""
+
+    done = 0
+
+    def receiveMessage(self, msg: object, sender: ActorAddress) -> None:
+        if msg == "done":
+            self.send(sender, self.done)
+        elif isinstance(msg, int):
+            until_ns = time.monotonic_ns() + msg
+            while time.monotonic_ns() < until_ns:
+                pass
+            self.done += 1
+
+
+def test_handlers_that_last_about_as_long_as_the_limit_end_in_one_way_or_the_other(
+    slices: None, eager: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "LOOK_SECONDS", 0.0002)
+    monkeypatch.setattr(watchdog, "GRACE_NS", FOREVER_NS)  # a busy machine may be late
+    limit_ns = 1_500_000
+    base = InProcessBase(SystemClock(), handler_limit_seconds=limit_ns / 1e9)
+    base.start()
+    system = ActorSystem(base, transientUnique=True)
+    timed = system.createActor(Timed)
+    chance = random.Random(1)
+
+    for _ in range(1_000):
+        system.tell(timed, limit_ns + chance.randint(-300_000, 500_000))
+    done, poisoned = None, 0
+    system.tell(timed, "done")
+    while not isinstance(done, int):
+        done = system.listen(10)
+        poisoned += isinstance(done, PoisonMessage)
+
+    assert done + poisoned == 1_000
+    assert poisoned
+    assert base.barrier(5)
+    base.shutdown(5)
+
+
+class Busy(Actor):
+    """Tells its sink each number, after a moment; its last step cannot be interrupted."""
+
+    done = 0
+    sink: ActorAddress
+
+    def receiveMessage(self, msg: object, sender: ActorAddress) -> None:
+        if msg == "sink":
+            self.sink = self.createActor(Timed)
+            self.send(sender, self.sink)
+        elif msg == "done":
+            self.send(sender, self.done)
+        elif isinstance(msg, int):
+            for _ in range(msg % 7 * 100):
+                pass
+            self.send(self.sink, msg % 7 * 10_000)
+            self.done += 1
+
+
+def test_handlers_that_are_interrupted_at_any_moment_lose_no_other_message(
+    slices: None, eager: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    base = InProcessBase(SystemClock(), handler_limit_seconds=None)
+    base.start()
+    system = ActorSystem(base, transientUnique=True)
+    busy = system.createActor(Busy)
+    system.ask(busy, "sink", 5)
+    thread = dispatch_thread()
+    ended = threading.Event()
+    hits: list[int] = []
+
+    def shoot() -> None:
+        error = HandlerTimeoutError("Busy", "int", 0.0)
+        ident = thread.ident or 0
+        while not ended.is_set():
+            handler = find_handler(sys._current_frames().get(ident))
+            if handler is not None and interrupt(ident, handler, error, RUNTIME_FILES):
+                hits.append(1)
+
+    shooter = threading.Thread(target=shoot)
+    shooter.start()
+    sent, deadline = 0, time.monotonic() + 2
+    while sent < 8_000 and time.monotonic() < deadline:
+        for number in range(100):
+            system.tell(busy, number)
+        sent += 100
+        assert base.barrier(20)
+    ended.set()
+    shooter.join(5)
+
+    poisoned = 0
+    while system.listen(0) is not None:
+        poisoned += 1
+    assert hits
+    assert "astray" not in caplog.text
+    assert system.ask(busy, "done", 5) + poisoned == sent
+    assert base.shutdown(5)
