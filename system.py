@@ -120,8 +120,7 @@ class Telemetry(TelemetryCalls):
         self._guardian = self._system.createActor(Guardian)
         self._system.tell(self._guardian, ConfigureGuardian(self._supervisor, configure))
         self._closing = threading.Lock()
-        self._closed = False
-        self._handed_over = False
+        self._closed = self._handed_over = False
         if not isinstance(self.clock, VirtualClock):
             self._base.start()
         self.dead_letters.watch(self._replay)
@@ -221,8 +220,7 @@ class Telemetry(TelemetryCalls):
         self._door.enter(self._supervisor, FlushStats())
         try:
             self._system.tell(self._guardian, Drain())
-            complete = self._base.quiesce(limit.left())
-            complete &= self._poster.close(limit.left())
+            complete = self._base.quiesce(limit.left()) & self._poster.close(limit.left())
             self._base.barrier(shorten(DIGEST_SECONDS, limit.left()))
         except SystemBrokenError:
             complete = False
