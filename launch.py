@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .actors.supervisor import ChildClasses
+from .actors.children import ChildClasses
 from .config import (
     CAPACITY,
     CLOSE_WAIT_SECONDS,

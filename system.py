@@ -9,8 +9,9 @@ from typing import Final, Self, TypeVar
 
 from thespian.actors import ActorSystem
 
+from .actors.children import ChildClasses
 from .actors.guardian import ConfigureGuardian, Guardian
-from .actors.supervisor import ChildClasses, ConfigureSupervisor, Supervisor
+from .actors.supervisor import ConfigureSupervisor, Supervisor
 from .adapters.analytics import AnalyticsThread, NullAnalyticsService
 from .adapters.endpoint_book import LastingBook
 from .adapters.exposition import MetricsServer
@@ -121,8 +122,7 @@ class Telemetry(TelemetryCalls):
         self._guardian = self._system.createActor(Guardian)
         self._system.tell(self._guardian, ConfigureGuardian(self._supervisor, configure))
         self._closing = threading.Lock()
-        self._closed = False
-        self._handed_over = False
+        self._closed = self._handed_over = False
         if not isinstance(self.clock, VirtualClock):
             self._base.start()
         self.dead_letters.watch(self._replay)
@@ -226,8 +226,7 @@ class Telemetry(TelemetryCalls):
         self._door.enter(self._supervisor, FlushStats())
         try:
             self._system.tell(self._guardian, Drain())
-            complete = self._base.quiesce(limit.left())
-            complete &= self._poster.close(limit.left())
+            complete = self._base.quiesce(limit.left()) & self._poster.close(limit.left())
             self._base.barrier(shorten(DIGEST_SECONDS, limit.left()))
         except SystemBrokenError:
             complete = False

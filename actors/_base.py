@@ -12,13 +12,16 @@ No handler lets an exception out, because Thespian would run it again on the hal
 The message is poison: it is reported to the parent, and the actor stands still, holding what
 else it is told, until its parent tells it to restart. It keeps its address, its mailbox and its
 state, whose changes are all or nothing (`core`), so nobody else notices.
+
+So an actor ends only when it is told to. If neither its parent nor itself told it, its last
+message is its `Estate`, for its heir: a new actor, whose first message is `Inherit`. One that has
+not begun yet has no estate: it gives back what it was told, `Undelivered`.
 """
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -28,19 +31,24 @@ from thespian.actors import (
     ActorExitRequest,
     ActorSystemMessage,
     ChildActorExited,
+    DeadEnvelope,
     WakeupMessage,
 )
 
 from ..config import Settings
-from ..core.ports import Door, Ports
+from ..core.ports import Door
 from ..errors import UnknownMessageError
 from ..messages.codec import encode
 from ..messages.control import ChildFailed, DeadLetter, Input, Restart, Stamped
+from .estate import Configure, Estate, HeirBegan, Inherit, Undelivered
 
 __all__ = [  # Thespian's names are here for the other actors: only this module imports it
     "ActorAddress",
     "ActorExitRequest",
+    "ActorSystemMessage",
+    "ChildActorExited",
     "Configure",
+    "DeadEnvelope",
     "GreenroomActor",
     "WakeupMessage",
     "stamped",
@@ -73,19 +81,12 @@ def _marked(mark: str, kinds: tuple[type, ...]) -> Callable[[H], H]:
     return decorate
 
 
-@dataclass(frozen=True, slots=True)
-class Configure:
-    """The first message of an actor. Holds live objects, so it never leaves the process."""
-
-    settings: Settings
-    ports: Ports
-
-
 class GreenroomActor(Actor):
     """Base of every actor; subclasses define `on_configure` and handlers."""
 
     told_handlers: ClassVar[dict[type, Handler]] = {}
     stamped_handlers: ClassVar[dict[type, Handler]] = {}
+    inherited: ClassVar[tuple[str, ...]] = ()  # the attributes that make up the state
 
     settings: Settings
     door: Door
@@ -112,6 +113,8 @@ class GreenroomActor(Actor):
                 self.told_handlers.get(type(message), _unknown)(self, message, sender)
         except UnknownMessageError as error:
             self._report(message, error, stands_still=False)
+        except KeyboardInterrupt:  # meant for the caller that pumps
+            raise
         except BaseException as error:  # noqa: BLE001  # the one place: reported, not lost
             self._stand_still(message, error)
 
@@ -134,18 +137,43 @@ class GreenroomActor(Actor):
     def on_restart(self) -> None:
         """Settle what the failure may have left undone; called before what was held."""
 
+    def on_inherit(self, inherit: Inherit) -> None:
+        """Become what another one was: by default all but its wake-ups."""
+        self.on_configure(inherit.configure)
+        for name, value in (inherit.state or {}).items():
+            setattr(self, name, value)
+        self.on_restart()
+
+    def on_end(self) -> None:
+        """The end that its parent or itself wanted: there is no heir."""
+
+    def is_wanted_by(self, sender: ActorAddress) -> bool:
+        """Whether an exit request of this sender is one that its parent knows of."""
+        return sender in (self.parent, self.myAddress)
+
     def _receive_held(self, message: object, sender: ActorAddress) -> None:
         if self.parent is _NOBODY:
             if isinstance(message, ActorSystemMessage):
+                if isinstance(message, ActorExitRequest):
+                    self._give_back()
                 return
             if isinstance(message, self.configured_by()):
                 self.parent = sender
                 self._go_on(message, lambda: self.on_configure(message))
                 return
+            if type(message) is Inherit:
+                self.parent = sender
+                letters = [(letter, sender) for letter in message.letters]
+                self._held = [*letters, *(self._held or ())]
+                self._go_on(message, lambda: self._succeed(message))
+                return
         elif type(message) is Restart:
             self._go_on(message, self._unfinished or self.on_restart)
             return
         elif isinstance(message, ActorExitRequest):
+            if not self.is_wanted_by(sender):
+                self._leave_estate()
+                return
             self._go_on(message, self._unfinished or self.on_restart)
             while self._held:  # nobody will restart it any more, and nothing is to be lost
                 self._go_on(message, _nothing)
@@ -161,6 +189,8 @@ class GreenroomActor(Actor):
             self._held = self._unfinished = None
         try:
             begin()
+        except KeyboardInterrupt:
+            raise
         except BaseException as error:  # noqa: BLE001  # as in receiveMessage
             self._unfinished = begin
             self._stand_still(message, error)
@@ -175,6 +205,22 @@ class GreenroomActor(Actor):
     def configured_by(cls) -> type:
         """The type of this actor's first message."""
         return Configure
+
+    def _succeed(self, inherit: Inherit) -> None:
+        self.on_inherit(inherit)
+        self.send(self.parent, HeirBegan(type(self).__name__, self.describe()[1]))
+
+    def _leave_estate(self) -> None:
+        if self._unfinished not in (None, self.on_restart):  # it has not begun: there is none
+            self._give_back()
+            return
+        state = {name: getattr(self, name) for name in self.inherited}
+        held = tuple(message for message, _ in self._held or ())
+        self.send(self.parent, Estate(type(self).__name__, self.describe()[1], state, held))
+
+    def _give_back(self) -> None:
+        for message, sender in self._held or ():
+            self.send(sender, Undelivered(message))
 
     def _stand_still(self, message: object, error: BaseException) -> None:
         self._holds = True
@@ -207,8 +253,21 @@ class GreenroomActor(Actor):
     def on_needless_restart(self, restart: Restart, sender: ActorAddress) -> None:
         """It goes on already."""
 
-    @told(ActorExitRequest, ChildActorExited)
-    def on_system_message(self, message: object, sender: ActorAddress) -> None:
+    @told(Undelivered)
+    def on_undelivered(self, undelivered: Undelivered, sender: ActorAddress) -> None:
+        """The parent knows who is there in the other's place."""
+        self.send(self.parent, undelivered)
+
+    @told(ActorExitRequest)
+    def on_exit_request(self, request: ActorExitRequest, sender: ActorAddress) -> None:
+        """Leave what there is to an heir, unless there is to be none."""
+        if self.is_wanted_by(sender):
+            self.on_end()
+        else:
+            self._leave_estate()
+
+    @told(ChildActorExited)
+    def on_child_exited(self, exited: ChildActorExited, sender: ActorAddress) -> None:
         """Thespian does what there is to do."""
 
 

@@ -1,7 +1,9 @@
 """Guardian: stands above the supervisor, and restarts it.
 
 It configures the supervisor of its shard and is its parent. A supervisor that fails more often
-than its spec bears cannot be helped: then the shard is given up, and its host is told.
+than its spec bears cannot be helped: then the shard is given up, and its host is told. So it is
+when somebody else ends the supervisor or the guardian: by Thespian's rules all children end with
+a supervisor, and what they hold with them.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from typing import Final
 
 from ..core.restarts import ALL_CHILDREN, SUPERVISOR_CHILD, ChildSpec
 from ..messages.control import ChildFailed, Drain, RestartDue
-from ._base import ActorAddress, told
+from ._base import ActorAddress, ActorExitRequest, told
+from .estate import Estate
 from .supervising import ChildID, SupervisingActor
 from .supervisor import ConfigureSupervisor
 
@@ -39,7 +42,7 @@ class Guardian(SupervisingActor):
         ports = configure.configure.ports
         self.door, self.metrics, self.reporter = ports.door, ports.metrics, ports.reporter
         self.dead_letters, self.host = ports.dead_letters, ports.host
-        self._budgets, self._standing = {}, {}
+        self._budgets, self._standing, self._backing_off = {}, {}, set()
         self.supervisor = configure.supervisor
         self.send(self.supervisor, configure.configure)
 
@@ -56,6 +59,23 @@ class Guardian(SupervisingActor):
     def give_up(self, which: ChildID, at_ns: int) -> None:
         """There is nobody above but the host."""
         self.host.shard_given_up(f"the {which.actor} failed more often than its child spec bears")
+
+    @told(Estate)
+    def on_estate(self, estate: Estate, sender: ActorAddress) -> None:
+        """The supervisor is about to end, and its children with it."""
+        if not self._drains:
+            self._give_up_ended(estate.actor)
+
+    @told(ActorExitRequest)
+    def on_exit_request(self, request: ActorExitRequest, sender: ActorAddress) -> None:
+        """Without a guardian nobody would notice what comes of the supervisor."""
+        if not self._drains:
+            self._give_up_ended(type(self).__name__)
+
+    def _give_up_ended(self, actor: str) -> None:
+        self.host.shard_given_up(
+            f"the {actor} was ended from outside: close this telemetry and start another one"
+        )
 
     @told(Drain)
     def on_drain(self, drain: Drain, sender: ActorAddress) -> None:

@@ -3,7 +3,8 @@
 Told `Notify` by the supervisor, and stamped: results of attempts, what the store answers, retries
 that are due, endpoints that changed. Orders attempts from the poster; tells the supervisor each
 webhook's fate as a `calls.Webhook` through the door. Lives as long as the supervisor; without a
-store, what it holds at its exit is lost and counted.
+store, what it holds then is lost and counted. When somebody else ends it, its heir goes on where
+it was.
 
 Source: livekit/protocol webhook/notifier.go, DefaultNotifier.
 """
@@ -11,7 +12,7 @@ Source: livekit/protocol webhook/notifier.go, DefaultNotifier.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import ClassVar, Final
 
 from google.protobuf.json_format import Parse, ParseError
 from livekit.protocol.models import WebhookConfig
@@ -29,14 +30,24 @@ from ..messages.control import Stamped
 from ..messages.deliveries import Kept, KeysLoaded, Loaded, NotKept, Requeued, StoredDelivery
 from ..messages.endpoints import Endpoint, EndpointChanged, EndpointRemoved, Origin
 from ..messages.outputs import AttemptEnded, LaneDue, Notify, RetryDue, SweepDue
-from ._base import ActorAddress, ActorExitRequest, Configure, stamped, told
+from ._base import ActorAddress, Configure, stamped, told
 from .carrier import Carrier
+from .estate import Inherit
 
 UNFINISHED: Final = "webhook_unfinished"
 
 
 class Notifier(Carrier):
     """A thin shell over the outbox."""
+
+    inherited: ClassVar[tuple[str, ...]] = (
+        "outbox",
+        "_endpoints",
+        "_signing",
+        "_todo",
+        "_judging",
+        "_sweeps",
+    )
 
     def on_configure(self, configure: Configure) -> None:
         """Endpoints are those of the settings, and those that were added before."""
@@ -166,8 +177,12 @@ class Notifier(Carrier):
 
     # ── the end, and failures ───────────────────────────────────────────────────────────────
 
-    @told(ActorExitRequest)
-    def on_exit(self, request: ActorExitRequest, sender: ActorAddress) -> None:
+    def on_inherit(self, inherit: Inherit) -> None:
+        """The waits of the one before ended with it: arm them anew."""
+        super().on_inherit(inherit)
+        self.decide(self.outbox.waits(inherit.at_ns), inherit.at_ns)
+
+    def on_end(self) -> None:
         """What memory alone holds is lost now, and counted."""
         held = self.outbox.statistics().held
         if held and self.store is None:

@@ -8,6 +8,7 @@ When it is retired, it hands over what it still holds.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ..core.worker_state import WorkerState
 from ..messages.outputs import RecordStats
@@ -32,6 +33,13 @@ class ConfigureWorker:
     close_wait_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class RecorderMoved:
+    """There is another recorder now."""
+
+    recorder: ActorAddress
+
+
 class StatsWorker(GreenroomActor):
     """A thin shell over `WorkerState`."""
 
@@ -39,6 +47,7 @@ class StatsWorker(GreenroomActor):
     recorder: ActorAddress
     close_wait_ns: int
     _retire: Retire | None = None  # under way
+    inherited: ClassVar[tuple[str, ...]] = ("state", "_retire")
 
     @classmethod
     def configured_by(cls) -> type:
@@ -67,6 +76,11 @@ class StatsWorker(GreenroomActor):
         """Hand over, then say whether the wait after the close is over."""
         if self._hand_over(flush.at_ns):
             self.send(self.parent, WorkerClosed(self.state.incarnation, flush.at_ns))
+
+    @told(RecorderMoved)
+    def on_recorder_moved(self, moved: RecorderMoved, sender: ActorAddress) -> None:
+        """What was told to the old one reaches the new one too."""
+        self.recorder = moved.recorder
 
     @told(Retire)
     def on_retire(self, retire: Retire, sender: ActorAddress) -> None:

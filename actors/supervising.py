@@ -32,7 +32,9 @@ class SupervisingActor(GreenroomActor):
     dead_letters: DeadLetterBox
     _budgets: dict[ChildID, RestartBudget]
     _standing: dict[ChildID, ActorAddress]  # who stands still
+    _backing_off: set[ChildID]  # for whom there is a wake-up
     _drains = False
+    _restarts_at_ns = 0  # when one was due the last time (Unix ns)
 
     @property
     def standing(self) -> int:
@@ -55,6 +57,10 @@ class SupervisingActor(GreenroomActor):
         """What the failed child is due, on which of its budgets."""
         return RestartDue(failed.letter.actor, failed.letter.incarnation, has_waited=False)
 
+    def is_wanted_by(self, sender: ActorAddress) -> bool:
+        """The system ends it, which has drained it before."""
+        return self._drains or super().is_wanted_by(sender)
+
     @told(ChildFailed)
     def on_child_failed(self, failed: ChildFailed, sender: ActorAddress) -> None:
         """Keep the poison for people; what the child needs is decided when the stamp is there."""
@@ -66,13 +72,13 @@ class SupervisingActor(GreenroomActor):
         due = self.due_after(failed)
         which = ChildID(due.actor, due.incarnation)
         self._standing[which] = sender
-        if self._drains or not self.door.enter(self.myAddress, due):
-            self._restart(which)  # at the end: it is to hand over what it has
+        self._ask_restart(which)
 
     @stamped(RestartDue)
     def on_restart_due(self, due: RestartDue, stamp: Stamped) -> None:
         """Restart the child, or let it wait, or give it up."""
         which = ChildID(due.actor, due.incarnation)
+        self._restarts_at_ns = stamp.at_ns
         if which in self._standing and not due.has_waited:
             if which not in self._budgets:
                 self._budgets[which] = RestartBudget(self.spec_of(which))
@@ -82,9 +88,16 @@ class SupervisingActor(GreenroomActor):
                 self.give_up(which, stamp.at_ns)
                 return
             if seconds and not self._drains:
-                self.wake_after(seconds, replace(due, has_waited=True))
+                self.put_off(which)
+                if which not in self._backing_off:  # else it ended while it waited
+                    self._backing_off.add(which)
+                    self.wake_after(seconds, replace(due, has_waited=True))
                 return
+        self._backing_off.discard(which)
         self._restart(which)
+
+    def put_off(self, which: ChildID) -> None:
+        """It has to wait, whatever was allowed before."""
 
     @told(Drain)
     def on_drain(self, drain: Drain, sender: ActorAddress) -> None:
@@ -95,6 +108,12 @@ class SupervisingActor(GreenroomActor):
     def restart_all(self) -> None:
         """Restart whoever stands still: a failure of this actor must not leave it so."""
         for which in list(self._standing):
+            self._restart(which)
+
+    def _ask_restart(self, which: ChildID) -> None:
+        """Through the door, for a stamp; at the end at once: it is to hand over what it has."""
+        due = RestartDue(which.actor, which.incarnation, has_waited=False)
+        if self._drains or not self.door.enter(self.myAddress, due):
             self._restart(which)
 
     def _restart(self, which: ChildID) -> None:

@@ -12,7 +12,7 @@ Source: livekit pkg/telemetry/{telemetryservice,events,stats}.go at b81bac0ec3.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from sys import intern  # participants share a room: one text for all of them
 
 from livekit.protocol.analytics import AnalyticsStat
@@ -28,7 +28,6 @@ from ..messages import calls
 from ..messages.control import AskWorkers, Stamped, Workers
 from ..messages.ids import (
     GuardID,
-    Incarnation,
     ParticipantID,
     RoomID,
     RoomName,
@@ -48,21 +47,9 @@ from ..messages.stats import (
 )
 from ._base import ActorAddress, ActorExitRequest, Configure, GreenroomActor, stamped, told
 from .announcer import Announcer
-from .notifier import Notifier
-from .recorder import Recorder
-from .stats_worker import ConfigureWorker, StatsWorker
-from .supervising import ChildID, SupervisingActor
-from .timer import Timer
-
-
-@dataclass(frozen=True, slots=True)
-class ChildClasses:
-    """Which classes the supervisor starts; a test may put its own in place."""
-
-    recorder: type[GreenroomActor] = Recorder
-    notifier: type[GreenroomActor] = Notifier
-    timer: type[GreenroomActor] = Timer
-    worker: type[GreenroomActor] = StatsWorker
+from .children import ChildClasses, Children
+from .stats_worker import ConfigureWorker
+from .supervising import ChildID
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +58,13 @@ class ConfigureSupervisor:
 
     settings: Settings
     ports: Ports
-    children: ChildClasses = ChildClasses()
+    children: ChildClasses = field(default_factory=ChildClasses)
 
 
 ParticipantCall = calls.ParticipantJoined | calls.ParticipantActive | calls.ParticipantResumed
 
 
-class Supervisor(Announcer, SupervisingActor):
+class Supervisor(Announcer, Children):
     """The owner of the roster."""
 
     @classmethod
@@ -96,10 +83,11 @@ class Supervisor(Announcer, SupervisingActor):
         self._slice = configure.settings.flush_slice
         self._ticks = self._ticked_at_ns = 0
         self.dead_letters = configure.ports.dead_letters
-        self._budgets, self._standing = {}, {}
+        self._budgets, self._standing, self._backing_off = {}, {}, set()
         self._children = configure.children
         self._close_wait_ns = to_ns(configure.settings.close_wait_seconds)
-        told_all = Configure(configure.settings, configure.ports)
+        self.prepare_successions()
+        self._told_all = told_all = Configure(configure.settings, configure.ports)
         self.recorder = self._start(configure.children.recorder, told_all)
         self.notifier = self._start(configure.children.notifier, told_all)
         self.timer = self._start(configure.children.timer, told_all)
@@ -164,7 +152,9 @@ class Supervisor(Announcer, SupervisingActor):
             self._flush_worker(entry)
             self.send(entry.address, Retire(closed.at_ns))
             self.roster.retire(closed.incarnation)
-            self._budgets.pop(ChildID(self._children.worker.__name__, closed.incarnation), None)
+            which = ChildID(self._children.worker.__name__, closed.incarnation)
+            self.let_go(which, entry.address)
+            self._budgets.pop(which, None)
 
     # ── participants ────────────────────────────────────────────────────────────────────────
 
@@ -232,12 +222,19 @@ class Supervisor(Announcer, SupervisingActor):
         if not which.incarnation:
             super().give_up(which, at_ns)
         address = self._standing.pop(which)
-        entry = self.roster.retire(Incarnation(which.incarnation))
-        if entry is not None and not entry.closed:
-            self.metrics.participant_closed()
-        self.metrics.dropped("worker_given_up")
+        self._forget_worker(which, address)
         self.send(address, Retire(at_ns))
-        self.send(address, ActorExitRequest())
+        if which in self._successions:  # its heir begins only to hand over
+            self._restart(which)
+        else:
+            self.send(address, ActorExitRequest())
+
+    def is_wanted_by(self, sender: ActorAddress) -> bool:
+        """What nobody wanted takes all workers with it: that is a loss, and counted."""
+        wanted = super().is_wanted_by(sender)
+        if not wanted:
+            self.metrics.dropped("supervisor_ended", self.roster.statistics().retained)
+        return wanted
 
     def on_restart(self) -> None:
         """Say again what the failure may have left unsaid: all of it may be said twice."""

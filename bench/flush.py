@@ -18,9 +18,9 @@ from workload import Participant, join_all, load_stats, participants
 
 import greenroom
 from greenroom.actors._base import ActorAddress, told
+from greenroom.actors.children import ChildClasses
 from greenroom.actors.recorder import Recorder
 from greenroom.actors.stats_worker import StatsWorker
-from greenroom.actors.supervisor import ChildClasses
 from greenroom.messages.outputs import RecordEvent, RecordStats
 from greenroom.messages.stats import TrackStat
 

@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import ClassVar, Final, Self
 
 from ..actors._base import Configure, GreenroomActor
+from ..actors.children import ChildClasses
 from ..actors.recorder import Recorder
 from ..actors.stats_worker import StatsWorker
-from ..actors.supervisor import ChildClasses
 from ..config import Settings
 from ..core.ports import AnalyticsService
 from ..messages.outputs import Notify

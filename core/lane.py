@@ -52,6 +52,8 @@ class Queue:
     is_loading: bool = False
     newest: int = 0  # the highest sequence that has been in memory
     used_at_ns: int = 0
+    waits_since_ns: int = 0  # when it backed off the last time
+    due_at_ns: int = 0
 
     @property
     def length(self) -> int:

@@ -241,6 +241,13 @@ class Outbox:
         lane.wake_at_ns = None
         return (*self._turns.release(lane, now_ns), *self._shelf.tidy())
 
+    def waits(self, now_ns: int) -> tuple[Decision, ...]:
+        """What is left of every wait; all of it, if `now_ns` is before the wait began. O(heads).
+
+        For a notifier whose wake-ups are gone.
+        """
+        return tuple(self._turns.waits(self.lanes.values(), now_ns))
+
     def sweep(self, now_ns: int) -> tuple[Decision, ...]:
         """Forget the queues that are empty and had no event for longer than `idle_seconds`."""
         decisions: list[Decision] = []
@@ -293,6 +300,7 @@ class Outbox:
             fraction=fraction,
         )
         started_at_ns = queue.head.started_at_ns if queue.head is not None else None
+        queue.waits_since_ns, queue.due_at_ns = now_ns, now_ns + to_ns(seconds)
         return Wait(
             ended.delivery_id,
             queue.attempt,

@@ -14,10 +14,10 @@ from .times import to_ns
 
 
 class RestartType(Enum):
-    """When a child that ended is started again."""
+    """When a child that ended is started anew; one that failed in place is restarted likewise."""
 
     PERMANENT = "always"
-    TRANSIENT = "unless it was told to end"
+    TRANSIENT = "when somebody else ended it; not when its supervisor or itself did"
     TEMPORARY = "never"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from ..config import DeliveryPolicy
 from ..messages.outputs import AttemptEnded
 from .delivery import TOO_OLD, Decision, Delivery, Done, Load, Outcome, Send, Wait, WakeLane
@@ -38,6 +40,7 @@ class Turns:
             elif head.next_at_ns > now_ns:
                 queue.state = State.BACKING_OFF
                 lane.backing_off[queue] = None
+                queue.waits_since_ns, queue.due_at_ns = now_ns, head.next_at_ns
                 seconds = (head.next_at_ns - now_ns) / NS_PER_SECOND
                 decisions.append(Wait(head.id, queue.attempt, seconds))
             else:
@@ -95,6 +98,17 @@ class Turns:
         queue.state, queue.attempt = State.IDLE, 0
         self.ended[outcome] += 1
         return Done(head, outcome, reason, error, attempts, status, now_ns)
+
+    def waits(self, lanes: Iterable[Lane], now_ns: int) -> Iterator[Decision]:
+        """See `Outbox.waits`. Lanes that are held back are looked at at once."""
+        for lane in lanes:
+            for queue in lane.backing_off:
+                if queue.head is not None:
+                    since_ns = max(now_ns, queue.waits_since_ns)
+                    seconds = max(queue.due_at_ns - since_ns, 0) / NS_PER_SECOND
+                    yield Wait(queue.head.id, queue.attempt, seconds)
+            if lane.wake_at_ns is not None:
+                yield WakeLane(lane.endpoint_id, lane.wake_number, 0.0)
 
     def is_hopeless(self, head: Delivery, policy: DeliveryPolicy, now_ns: int) -> bool:
         """It has been tried for long enough."""

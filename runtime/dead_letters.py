@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 
 from thespian.actors import ActorAddress, ChildActorExited, DeadEnvelope
 
+from .cell import Cell
+
 # They come of deaths themselves: Thespian drops them, or there would be no end.
 NEVER_DEAD_LETTERS: Final = (DeadEnvelope, ChildActorExited)
 
@@ -21,16 +23,20 @@ class Stray(NamedTuple):
 class DeadLetters:
     """Counts them, and hands them to the one actor that handles them, if there is one.
 
+    Those to the children of an actor that has registered go to that one, whoever registered
+    later. They are not counted: a parent can start another child and pass them on.
+
     Args:
         send: Sends a message in the system's name.
     """
 
-    __slots__ = ("_send", "count", "handler")
+    __slots__ = ("_parents", "_send", "count", "handler")
 
     def __init__(self, send: Callable[[ActorAddress, object], None]) -> None:
         self._send = send
         self.count = 0
         self.handler: ActorAddress | None = None
+        self._parents: list[ActorAddress] = []  # all that have registered
 
     def __repr__(self) -> str:
         return f"<DeadLetters {self.count} so far, handler {self.handler}>"
@@ -39,12 +45,20 @@ class DeadLetters:
         """Let this actor handle dead letters, instead of the one before; or no longer."""
         if enable:
             self.handler = address
-        elif self.handler is address:
+            self._parents.append(address)
+            return
+        if self.handler is address:
             self.handler = None
+        if self._parents:
+            self._parents = [each for each in self._parents if each is not address]
 
     def add(self, target: ActorAddress, message: object) -> None:
         """Nobody at `target` takes this message."""
         if issubclass(type(message), NEVER_DEAD_LETTERS):
+            return
+        parent = target.parent if isinstance(target, Cell) else None
+        if parent is not None and parent.actor is not None and parent in self._parents:
+            self._send(parent, DeadEnvelope(target, message))
             return
         self.count += 1
         if self.handler is not None:

@@ -42,7 +42,7 @@ class BaseStatistics:
         queued: Messages in the mailbox; what waits at the door is not among them.
         delivered: Messages that were delivered so far.
         timers: Wake-ups that are not due yet.
-        dead_letters: Messages so far that nobody took.
+        dead_letters: Undeliverable messages so far: nobody took them.
         refused: Tells from outside that were dropped because the mailbox was full.
         high_water: The most messages that were seen in the mailbox at once, once in 256 of them.
         runaway: Who flooded the mailbox when it was last fuller than a million; else empty.

@@ -58,6 +58,8 @@ class Faults:
             before is done; what happens then is up to the actor, or else to Thespian's rules.
         crash: The actor dies, as if its process had ended: instead of taking the message, at a
             send in the middle of the handler, or right after it.
+        end: Somebody sends the actor an ActorExitRequest, which takes its place among the messages
+            that wait.
         late_wakeup: The wake-up comes up to one more period later.
         repeated_wakeup: The wake-up comes twice.
         exposed: Whether this actor may fail or crash on this message; by default each may.
@@ -65,6 +67,7 @@ class Faults:
 
     failure: float = 0.0
     crash: float = 0.0
+    end: float = 0.0
     late_wakeup: float = 0.0
     repeated_wakeup: float = 0.0
     exposed: IsExposed = everyone
@@ -100,11 +103,12 @@ class SeededSchedule:
         self.mailbox = ShuffledMailbox(self.random)
         self.failures = 0
         self.crashes = 0
+        self.ends = 0
 
     def __repr__(self) -> str:
         return (
             f"<SeededSchedule {self.seed}, prefers {self.mailbox.taste}: "
-            f"{self.failures} failures, {self.crashes} crashes so far>"
+            f"{self.failures} failures, {self.crashes} crashes, {self.ends} ends so far>"
         )
 
 
@@ -120,6 +124,7 @@ class SeededDispatcher(Dispatcher):
         super().__init__(population)
         self._schedule = schedule
         self._random = schedule.random
+        self._somebody = population.new_cell(population.root)  # sends the requests to exit
 
     def _fire_timers(self) -> None:
         population, faults = self._population, self._schedule.faults
@@ -175,6 +180,14 @@ class SeededDispatcher(Dispatcher):
     def _deliver(self, target: Cell, message: object, sender: Cell) -> None:
         schedule, faults, chance = self._schedule, self._schedule.faults, self._random
         actor = target.instance
+        if (
+            faults.end
+            and chance.random() < faults.end
+            and isinstance(actor, Actor)
+            and faults.exposed(actor, message)
+        ):
+            schedule.ends += 1
+            self._population.mailbox.put((target, ActorExitRequest(), self._somebody))
         dice = chance.random()
         if (
             dice >= faults.crash + faults.failure

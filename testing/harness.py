@@ -194,6 +194,9 @@ class ActorHarness(Generic[A]):
         self.children.append(Child(actor_class, address))
         return address
 
+    def handle_dead_letters(self, address: ActorAddress, enable: bool) -> None:  # noqa: FBT001
+        """There are none: tell the actor a DeadEnvelope."""
+
     def add_wakeup(self, period: timedelta | float, payload: object) -> None:
         """Take down when the actor wants to be woken."""
         seconds = period.total_seconds() if isinstance(period, timedelta) else period
@@ -211,6 +214,7 @@ class _Reference:
         self.address = harness.address
         self.actor_send = harness.record
         self.wakeupAfter = harness.add_wakeup
+        self.handleDeadLetters = harness.handle_dead_letters
         self._add_child = harness.add_child
 
     def createActor(  # noqa: N802  # Thespian's name

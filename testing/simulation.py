@@ -21,10 +21,13 @@ from typing import Final, TypeVar
 from ..actors._base import GreenroomActor
 from ..actors.guardian import ConfigureGuardian, Guardian
 from ..actors.notifier import Notifier
+from ..actors.recorder import Recorder
 from ..actors.stats_worker import StatsWorker
 from ..actors.supervisor import ConfigureSupervisor, Supervisor
+from ..actors.timer import Timer
 from ..config import Settings, WebhookSettings
 from ..core.metrics import Metrics
+from ..core.outbox import Outbox
 from ..core.ports import Ports
 from ..core.series import flatten
 from ..core.times import NS_PER_SECOND
@@ -47,6 +50,7 @@ from .simulated_host import SimulatedHost, Track
 A = TypeVar("A", bound=GreenroomActor)
 
 STEPS: Final = 40
+MINUTES_MAX: Final = 1_000  # until the last webhook is delivered
 MINUTE_NS: Final = 60 * NS_PER_SECOND
 START_NS: Final = 1_700_000_000 * NS_PER_SECOND
 URLS: Final = ("http://first.test/", "http://second.test/")
@@ -60,7 +64,7 @@ class Simulation:
 
     Args:
         seed: What decides everything.
-        faults: What goes wrong inside; the hook for failing and crashing actors.
+        faults: What goes wrong inside; the hook for failing and ended actors.
     """
 
     def __init__(self, seed: int, faults: Faults = NO_FAULTS) -> None:
@@ -121,7 +125,9 @@ class Simulation:
         for call in self.host.last_calls():
             self.door.enter(self.supervisor, call)
         self.pass_time(0)
-        while self.the(Notifier).outbox.statistics().held:
+        for _ in range(MINUTES_MAX):
+            if not self.unfinished():
+                break
             self.end_attempts(len(self.poster.in_flight), DELIVERED)
             self.pass_time(MINUTE_NS)
             self.check_always()
@@ -144,6 +150,15 @@ class Simulation:
                 identity = event.get("participant", {}).get("identity", "")
                 self.posted[key].append((_kind(event["event"]), identity))
 
+    def unfinished(self) -> bool:
+        """Whether a webhook is still on its way, or a notifier has not begun."""
+        outbox = self.outbox()
+        return outbox is None or outbox.statistics().held > 0
+
+    def outbox(self) -> Outbox | None:
+        """The notifier's; None: it has just ended, and its heir waits for its turn."""
+        return getattr(self.the(Notifier), "outbox", None)
+
     def the(self, actor_class: type[A]) -> A:
         """The only actor of this class."""
         (found,) = (actor for actor in self.base.actors() if isinstance(actor, actor_class))
@@ -155,14 +170,15 @@ class Simulation:
     def check_always(self) -> None:
         """What holds whenever nothing is left to do."""
         workers = [actor for actor in self.base.actors() if isinstance(actor, StatsWorker)]
-        states = [worker.state for worker in workers]
+        states = [worker.state for worker in workers if hasattr(worker, "state")]
         is_open = Counter(s.key for s in states if s.statistics().closed_at_ns is None)
         twice = [key for key, count in is_open.items() if count > 1]
         assert not twice, f"several open workers of {twice}"
         retained = self.the(Supervisor).roster.statistics().retained
         standing = self.the(Supervisor).standing  # one that is to be retired may be among them
         assert 0 <= len(workers) - retained <= standing, f"{len(workers)} workers, not {retained}"
-        backing_off = self.the(Notifier).outbox.statistics().backing_off
+        outbox = self.outbox()
+        backing_off = 0 if outbox is None else outbox.statistics().backing_off
         waits = backing_off + self.the(Supervisor).standing + self.the(Guardian).standing
         timers = self.base.statistics().timers
         assert timers <= 2 + waits, f"{timers} timers: a flush, a sweep, {waits} waits"
@@ -184,7 +200,9 @@ class Simulation:
         # a call about a participant that became a dead letter may have been the one to close it
         lost = sum(each.message.startswith("Participant") for each in self.dead_letters.letters)
         assert retained <= lost, f"{retained} workers are retained, {lost} calls are dead letters"
-        assert len(self.the(Notifier).outbox) == 0, "queues are left over"
+        outbox = self.outbox()
+        assert outbox is not None, "there is no notifier"
+        assert len(outbox) == 0, "queues are left over"
         assert not self.dropped, f"the door dropped {self.dropped}"
         failures = [each for each in self.reporter.failures if "InjectedError" not in each.error]
         assert not failures, failures[0].traceback
@@ -201,6 +219,7 @@ class Simulation:
             assert got[track] | all_of_them == all_of_them, f"{track}: a sample came twice"
             missing += (all_of_them & ~got[track]).bit_count()
         series = flatten(self.metrics.snapshot(), {})
+        assert not any('"undeliverable"' in name for name in series), "told to nobody"
         dropped = sum(series[name] for name in series if '"unknown_participant"' in name)
         poison = sum(letter.message == "TrackStats" for letter in self.dead_letters.letters)
         assert dropped <= missing <= dropped + poison, (
@@ -230,6 +249,20 @@ def has_begun(actor: object, message: object) -> bool:
     return isinstance(actor, GreenroomActor) and not (
         isinstance(actor, Guardian) or isinstance(message, actor.configured_by())
     )
+
+
+def is_child(actor: object, message: object) -> bool:
+    """For `Faults.exposed`: those who have a supervisor, also before their first message."""
+    return isinstance(actor, StatsWorker | Recorder | Notifier | Timer)
+
+
+def check_ended(seed: int) -> None:
+    """One simulation in which somebody ends children of the supervisor, at any time.
+
+    Raises:
+        AssertionError: Something that must hold does not.
+    """
+    Simulation(seed, replace(WAKEUP_FAULTS, end=0.02, exposed=is_child)).run()
 
 
 def check_failing(seed: int) -> None:

@@ -23,7 +23,8 @@ from livekit.protocol.analytics import AnalyticsEvent, AnalyticsStat
 from livekit.protocol.webhook import WebhookEvent
 
 from ..actors import guardian, notifier, recorder, stats_worker, supervisor, timer
-from ..actors._base import ActorAddress, GreenroomActor, told
+from ..actors._base import ActorAddress, ActorExitRequest, GreenroomActor, told
+from ..actors.children import ChildClasses
 from ..config import Settings, WebhookSettings
 from ..core.attempt import Attempt
 from ..core.metrics import Metrics
@@ -204,10 +205,10 @@ class SmallSystem:
         self._system = system
         self._patience_seconds = patience_seconds
         self._position = 0
-        children = supervisor.ChildClasses(Recorder, Notifier, timer.Timer, worker)
+        classes = ChildClasses(Recorder, Notifier, timer.Timer, worker)
         self.supervisor = system.createActor(Supervisor)
         self._guardian = system.createActor(Guardian)
-        configure = supervisor.ConfigureSupervisor(SETTINGS, fake_ports(), children)
+        configure = supervisor.ConfigureSupervisor(SETTINGS, fake_ports(), classes)
         system.tell(self._guardian, guardian.ConfigureGuardian(self.supervisor, configure))
         self._look()
 
@@ -221,6 +222,16 @@ class SmallSystem:
     def tell(self, message: object) -> None:
         """Tell the supervisor something that has no stamp."""
         self._system.tell(self.supervisor, message)
+
+    def end(self, actor: str) -> None:
+        """Somebody ends the supervisor's child of this class, the last one if there are several.
+
+        Only one that is no port's: the others are looked at all the time.
+        """
+        seen = self._ask(self.supervisor, Look(), Seen)
+        for target, body in seen.entered:
+            self._stamp(target, body)
+        self._system.tell(seen.children[actor], ActorExitRequest())
 
     def eventually(self, read: Callable[[], object], expected: object) -> None:
         """Look until `read()` gives `expected`, and once more: it has to stay so.

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 import pytest
 
@@ -13,6 +13,7 @@ from greenroom.actors._base import (
     stamped,
     told,
 )
+from greenroom.actors.estate import Estate, HeirBegan, Inherit, Undelivered
 from greenroom.config import Settings
 from greenroom.messages.calls import FlushStats, RoomEnded
 from greenroom.messages.control import ChildFailed, Restart, Stamped
@@ -242,6 +243,68 @@ def test_thespians_own_messages_are_no_unknown_messages() -> None:
     parrot = started()
 
     assert parrot.tell(ActorExitRequest()) == []
+
+
+# ── ends ────────────────────────────────────────────────────────────────────────────────────
+
+
+class Heavy(Parrot):
+    """A parrot whose ear-witness is left to its heir."""
+
+    inherited: ClassVar[tuple[str, ...]] = ("heard",)
+
+
+def test_who_is_ended_by_somebody_else_leaves_its_state_and_what_it_holds_to_its_parent() -> None:
+    parrot = started(Heavy)
+    for flush in (Flush(1, 7), Flush(2, -1), Flush(3, 9)):
+        parrot.tell(flush)
+    parrot.take()
+
+    left = parrot.tell(ActorExitRequest(), parrot.address_of("someone"))
+
+    state = {"heard": [Flush(1, 7), Flush(2, -1)]}
+    assert left == [Sent(parrot.parent, Estate("Heavy", 0, state, (Flush(3, 9),)))]
+
+
+@pytest.mark.parametrize("sender", ["parent", "itself"])
+def test_who_is_ended_by_its_parent_or_itself_leaves_nothing(sender: str) -> None:
+    parrot = started(Heavy)
+
+    assert not parrot.tell(
+        ActorExitRequest(), parrot.parent if sender == "parent" else parrot.address
+    )
+
+
+def test_who_is_ended_before_it_began_gives_back_what_it_was_told() -> None:
+    parrot = ActorHarness(Heavy)
+    early = parrot.address_of("early")
+    parrot.tell(Flush(1, 7), early)
+
+    assert parrot.tell(ActorExitRequest(), parrot.address_of("someone")) == [
+        Sent(early, Undelivered(Flush(1, 7)))
+    ]
+
+
+def test_who_could_not_begin_gives_back_its_first_message_too() -> None:
+    parrot = ActorHarness(Heavy)
+    configure = Configure(Settings(node_id="broken"), parrot.ports)
+    parrot.tell(configure)
+    parrot.tell(Flush(1, 7))
+
+    sent = parrot.tell(ActorExitRequest(), parrot.address_of("someone"))
+
+    assert Sent(parrot.parent, Undelivered(Flush(1, 7))) in sent
+
+
+def test_an_heir_handles_first_what_the_one_before_did_not_then_what_it_was_told() -> None:
+    parrot = ActorHarness(Heavy)
+    parrot.tell(Flush(3, 9))
+    configure = Configure(Settings(), parrot.ports)
+
+    sent = parrot.tell(Inherit(configure, {"heard": [Flush(1, 7)]}, (Flush(2, 8),), AT_NS))
+
+    assert parrot.actor.heard == [Flush(1, 7), Flush(2, 8), Flush(3, 9)]
+    assert sent[0] == Sent(parrot.parent, HeirBegan("Heavy", 0))
 
 
 # ── time ────────────────────────────────────────────────────────────────────────────────────

@@ -6,19 +6,22 @@ from typing import get_args
 
 import pytest
 
-from greenroom.actors._base import GreenroomActor
+from greenroom.actors._base import DeadEnvelope, GreenroomActor
+from greenroom.actors.estate import Estate, HeirBegan
 from greenroom.actors.notifier import Notifier
 from greenroom.actors.recorder import Recorder
-from greenroom.actors.stats_worker import StatsWorker
+from greenroom.actors.stats_worker import RecorderMoved, StatsWorker
 from greenroom.actors.supervisor import Supervisor
 from greenroom.actors.timer import Timer
 from greenroom.messages import outputs, stats
 from greenroom.messages.calls import CALLS
 from greenroom.messages.control import AskWorkers, ChildFailed, Drain, Input, Replayed, RestartDue
+from greenroom.messages.endpoints import EndpointInput
 from greenroom.messages.outputs import NotifierInput, Notify, RecorderCommand
 from greenroom.messages.stats import FlushTick, WorkerClosed, WorkerCommand
 
 ACTORS = [Supervisor, StatsWorker, Timer, Notifier, Recorder]
+PASSED_ON = set(get_args(EndpointInput))  # by the supervisor to the notifier, as they are
 THESPIANS = set(GreenroomActor.told_handlers)
 
 
@@ -28,11 +31,12 @@ def told_of(actor: type[GreenroomActor]) -> set[type]:
 
 def test_the_supervisor_handles_every_call_and_every_dead_letter_that_is_replayed() -> None:
     replayed = set(get_args(Replayed))
-    assert set(Supervisor.stamped_handlers) == {*CALLS, FlushTick, RestartDue} | replayed
+    own = {FlushTick, RestartDue} | PASSED_ON
+    assert set(Supervisor.stamped_handlers) == {*CALLS} | own | replayed
 
 
 def test_the_supervisor_handles_every_report_and_question() -> None:
-    reports = {AskWorkers, ChildFailed, Drain} | {
+    reports = {AskWorkers, ChildFailed, Drain, Estate, HeirBegan, DeadEnvelope} | {
         stats.FlushSlice,
         WorkerClosed,
         stats.SampleSkipped,
@@ -42,7 +46,7 @@ def test_the_supervisor_handles_every_report_and_question() -> None:
 
 
 def test_a_worker_handles_every_command() -> None:
-    assert told_of(StatsWorker) == set(get_args(WorkerCommand))
+    assert told_of(StatsWorker) == {*get_args(WorkerCommand), RecorderMoved}
     assert not StatsWorker.stamped_handlers
 
 
@@ -63,6 +67,8 @@ def test_the_timer_handles_what_becomes_of_its_ticks() -> None:
 
 def test_every_input_has_exactly_one_actor_that_handles_it() -> None:
     handled = [kind for actor in ACTORS for kind in actor.stamped_handlers]
+    for kind in PASSED_ON:
+        handled.remove(kind)
 
     assert len(handled) == len(set(handled))
     assert set(handled) == set(get_args(Input))

@@ -9,10 +9,11 @@ from livekit.protocol.analytics import (
 )
 
 from greenroom.actors._base import Configure
+from greenroom.actors.children import ChildClasses
 from greenroom.actors.notifier import Notifier
 from greenroom.actors.recorder import Recorder
 from greenroom.actors.stats_worker import ConfigureWorker, StatsWorker
-from greenroom.actors.supervisor import ChildClasses, ConfigureSupervisor, Supervisor
+from greenroom.actors.supervisor import ConfigureSupervisor, Supervisor
 from greenroom.actors.timer import Timer
 from greenroom.config import Settings
 from greenroom.messages import calls

@@ -57,6 +57,12 @@ def end(
     return outbox.attempt_ended(ended, at(now), fraction)
 
 
+def waits_of(outbox: Outbox, now_ns: int) -> dict[tuple[int, int], float]:
+    """Seconds that are left, by delivery and attempt."""
+    waits = [decision for decision in outbox.waits(now_ns) if isinstance(decision, Wait)]
+    return {(wait.delivery_id, wait.attempt): wait.seconds for wait in waits}
+
+
 def shape(decisions: tuple[Decision, ...]) -> list[str]:
     shown = []
     for decision in decisions:
@@ -111,6 +117,23 @@ def test_another_key_or_another_endpoint_does_not_wait(key: str, endpoint: str) 
         "queued 1",
         "send quick 1",
     ]
+
+
+def test_what_is_left_of_the_waits_is_known_at_any_time() -> None:
+    outbox = outbox_with(POLICY)
+    for number, key in enumerate(("a", "b", "c"), start=1):
+        offer(outbox, key, key=key)
+        if key != "c":
+            end(outbox, number, status=503, now=float(number), fraction=0.5)
+    whole = waits_of(outbox, 0)[1, 2]
+
+    assert waits_of(outbox, at(2.0)) == {
+        (1, 2): pytest.approx(whole - 1.0),
+        (2, 2): pytest.approx(whole),
+    }
+    assert waits_of(outbox, at(1e6)) == {(1, 2): 0.0, (2, 2): 0.0}
+    retry(outbox, 1, 2)
+    assert list(waits_of(outbox, 0)) == [(2, 2)]
 
 
 # ── ends ────────────────────────────────────────────────────────────────────────────────────────

@@ -11,6 +11,7 @@ from thespian.actors import (
     ActorExitRequest,
     ActorSystem,
     ActorSystemMessage,
+    ChildActorExited,
     DeadEnvelope,
     PoisonMessage,
 )
@@ -240,6 +241,45 @@ def test_the_latest_handler_wins_and_may_stop(base: InProcessBase, system: Actor
     letters = [system.ask(handler, "show", 5) for handler in (first, second)]
     assert [len(found) for found in letters] == [1, 1]
     assert base.statistics().dead_letters == 3
+
+
+class Parent(Undertaker):
+    """Has a child that ends at once."""
+
+    def receiveMessage(self, msg: object, sender: ActorAddress) -> None:
+        if msg == "bear":
+            self.child = self.createActor(Collector)
+            self.send(self.child, ActorExitRequest())
+        elif msg == "speak":
+            self.send(self.child, "hello")
+        elif not isinstance(msg, ChildActorExited):
+            super().receiveMessage(msg, sender)
+
+
+def test_letters_to_a_dead_child_go_to_its_parent_if_it_handles_any_and_are_not_lost(
+    base: InProcessBase, system: ActorSystem
+) -> None:
+    parent, later = system.createActor(Parent), system.createActor(Undertaker)
+    stranger = system.createActor(Collector)
+    system.tell(stranger, ActorExitRequest())
+    for handler, message in ((parent, "begin"), (later, "begin"), (parent, "bear")):
+        system.tell(handler, message)
+    base.barrier(5)
+
+    system.tell(parent, "speak")
+    system.tell(stranger, "hello")
+    base.barrier(5)
+
+    assert [each.deadMessage for each in system.ask(parent, "show", 5)] == ["hello"]
+    assert [each.deadAddress for each in system.ask(later, "show", 5)] == [stranger]
+    assert base.statistics().dead_letters == 1
+
+    system.tell(parent, "end")
+    system.tell(parent, "speak")
+    base.barrier(5)
+
+    assert len(system.ask(later, "show", 5)) == 2
+    assert base.statistics().dead_letters == 2
 
 
 def test_a_foreign_address_is_dead(base: InProcessBase, system: ActorSystem) -> None:

@@ -254,6 +254,24 @@ def test_a_crash_at_any_point_leaves_a_parent_that_knows(seed: int) -> None:
 
 
 @given(seed=SEEDS)
+def test_an_exit_request_takes_its_place_among_the_messages(seed: int) -> None:
+    schedule = SeededSchedule(seed, faults=Faults(end=1.0, exposed=only(Echo)))
+    base, system = system_on(schedule)
+    mother = system.createActor(Mother)
+    for message in ("begin", 1, 2):
+        system.tell(mother, message)
+
+    base.run_until_idle()
+
+    (actor,) = (actor for actor in base.actors() if isinstance(actor, Mother))
+    heard = [message for _, message in actor.heard]
+    assert heard.count(("echo", 1)) == 4, "what is being handled is finished"
+    assert heard.count(("echo", 2)) in (0, 4)
+    assert schedule.ends >= 1
+    assert base.statistics().actors == 1
+
+
+@given(seed=SEEDS)
 def test_a_failure_is_in_the_middle_of_a_handler_which_is_tried_again(seed: int) -> None:
     schedule = SeededSchedule(seed, faults=Faults(failure=1.0, exposed=only(Echo)))
     base, system = system_on(schedule)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import pytest
 
 from greenroom.testing.seeds import Check, describe, find_failing
-from greenroom.testing.simulation import Simulation, check, check_failing
+from greenroom.testing.simulation import Simulation, check, check_ended, check_failing
 
 COMMAND = "pytest tests/simulation --seed {seed}"
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("check", [check, check_failing], ids=["any_order", "failing_actors"])
+@pytest.mark.parametrize(
+    "check",
+    [check, check_failing, check_ended],
+    ids=["any_order", "failing_actors", "ended_actors"],
+)
 def test_whatever_happens_every_sample_and_webhook_comes_once_and_nothing_is_left(
     check: Check, request: pytest.FixtureRequest
 ) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greenroom.actors.stats_worker import StatsWorker
 from greenroom.actors.supervisor import ConfigureSupervisor, Supervisor
 from greenroom.config import Settings, WebhookSettings
 from greenroom.core.metrics import Metrics
@@ -19,7 +20,7 @@ from greenroom.messages.control import AskWorkers, Workers
 from greenroom.runtime.base import InProcessBase
 from greenroom.runtime.clock import VirtualClock
 from greenroom.runtime.door import INPUTS_PER_TURN, Door
-from greenroom.runtime.schedule import SeededSchedule
+from greenroom.runtime.schedule import Faults, SeededSchedule
 from greenroom.testing.fakes import (
     FakePoster,
     RecordingAnalytics,
@@ -100,6 +101,10 @@ def results(
     }
 
 
+def is_worker(actor: object, message: object) -> bool:
+    return isinstance(actor, StatsWorker)
+
+
 @given(seed=st.integers(0, 2**32), flush_slice=st.integers(1, 4), per_turn=st.integers(0, 6))
 def test_slices_between_inputs_change_no_result(
     seed: int, flush_slice: int, per_turn: int
@@ -109,6 +114,20 @@ def test_slices_between_inputs_change_no_result(
     sliced = results(course, flush_slice=flush_slice, inputs_per_turn=per_turn)
 
     assert sliced == results(course)
+
+
+@given(seed=st.integers(0, 2**32), order=st.integers(0, 2**32))
+def test_neither_does_the_end_of_a_worker_and_the_beginning_of_its_heir(
+    seed: int, order: int
+) -> None:
+    course = course_of(seed)
+    faults = Faults(end=0.01, exposed=is_worker)
+
+    ended = results(course, schedule=SeededSchedule(order, faults=faults))
+
+    expected = results(course)
+    for outputs in ("stats", "events", "failures"):
+        assert ended[outputs] == expected[outputs]
 
 
 @given(seed=st.integers(0, 2**32), flush_slice=st.integers(1, 4), order=st.integers(0, 2**32))

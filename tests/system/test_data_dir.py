@@ -11,7 +11,7 @@ from livekit.protocol.models import Room
 
 import greenroom
 from greenroom.actors._base import ActorAddress, Configure, GreenroomActor, stamped, told
-from greenroom.actors.supervisor import ChildClasses
+from greenroom.actors.children import ChildClasses
 from greenroom.adapters.database import DATABASE_NAME
 from greenroom.errors import StoreError
 from greenroom.messages.control import Stamped

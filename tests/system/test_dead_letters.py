@@ -10,9 +10,9 @@ from livekit.protocol.analytics import AnalyticsEvent
 from typer.testing import CliRunner
 
 import greenroom
+from greenroom.actors.children import ChildClasses
 from greenroom.actors.recorder import Recorder
 from greenroom.actors.stats_worker import StatsWorker
-from greenroom.actors.supervisor import ChildClasses
 from greenroom.cli.app import app
 from greenroom.errors import ConfigError
 from greenroom.messages import calls

@@ -12,10 +12,10 @@ from livekit.protocol.analytics import AnalyticsEvent, AnalyticsNodeRooms
 
 import greenroom
 from greenroom import Telemetry, VirtualClock, WebhookSettings
+from greenroom.actors.children import ChildClasses
 from greenroom.actors.notifier import Notifier
 from greenroom.actors.recorder import Recorder
 from greenroom.actors.stats_worker import StatsWorker
-from greenroom.actors.supervisor import ChildClasses
 from greenroom.adapters.dead_letters import LetterState
 from greenroom.core.series import flatten
 from greenroom.errors import NotReplayableError

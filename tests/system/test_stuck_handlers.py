@@ -13,8 +13,8 @@ from livekit.protocol.models import Room
 
 import greenroom
 from greenroom.actors._base import ActorAddress, told
+from greenroom.actors.children import ChildClasses
 from greenroom.actors.stats_worker import StatsWorker
-from greenroom.actors.supervisor import ChildClasses
 from greenroom.core.series import flatten
 from greenroom.errors import SystemBrokenError
 from greenroom.messages.codec import decode
@@ -138,7 +138,7 @@ def test_a_close_does_not_wait_longer_than_it_was_told_for_a_handler_that_holds_
 STUCK: Final = """
 import threading, greenroom
 from greenroom.actors.recorder import Recorder
-from greenroom.actors.supervisor import ChildClasses
+from greenroom.actors.children import ChildClasses
 from livekit.protocol.models import Room
 waiting = threading.Event()
 class Stuck(Recorder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import ClassVar, Final
 
@@ -10,9 +11,10 @@ from livekit.protocol.analytics import AnalyticsEvent, AnalyticsEventType
 
 import greenroom
 from greenroom.actors._base import ActorAddress, GreenroomActor, told
+from greenroom.actors.children import ChildClasses
 from greenroom.actors.recorder import Recorder
 from greenroom.actors.stats_worker import StatsWorker
-from greenroom.actors.supervisor import ChildClasses, Supervisor
+from greenroom.actors.supervisor import Supervisor
 from greenroom.core.series import flatten
 from greenroom.errors import SystemBrokenError
 from greenroom.messages.calls import RoomStarted
@@ -36,6 +38,14 @@ def exit_process() -> None:
 
 def run_out_of_memory() -> None:
     bytearray(2**62)
+
+
+def cancel() -> None:
+    raise asyncio.CancelledError("not of this loop")
+
+
+def stop_generating() -> None:
+    raise GeneratorExit("no generator")
 
 
 def divide() -> None:
@@ -107,7 +117,9 @@ class Running:
         return self.counted(f'greenroom_child_restarts_total{{actor="{actor}"}}')
 
 
-@pytest.mark.parametrize("fail", [divide, exit_process, run_out_of_memory, recurse])
+@pytest.mark.parametrize(
+    "fail", [divide, exit_process, run_out_of_memory, recurse, cancel, stop_generating]
+)
 def test_a_worker_that_fails_keeps_all_but_the_poison_and_siblings_notice_nothing(
     fail: Callable[[], object],
 ) -> None:
@@ -125,6 +137,28 @@ def test_a_worker_that_fails_keeps_all_but_the_poison_and_siblings_notice_nothin
         assert fail.__name__ in letter.traceback
         assert isinstance(decode(letter.body), TrackStat)
         assert running.restarts("FragileWorker") == 1
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_of_who_pumps_costs_the_worker_in_which_it_struck_and_is_counted() -> None:
+    running = Running(ChildClasses(worker=worker_that(interrupt)))
+    with running.telemetry:
+        running.joined(ALICE, BOB)
+        running.reported(BOB, 7)
+        running.telemetry.sync()
+        running.reported(ALICE, UNLUCKY)
+
+        with pytest.raises(KeyboardInterrupt):
+            running.telemetry.sync()
+
+        assert running.flushed() == {BOB: 7}
+        assert [w.key.participant_id for w in running.telemetry.workers().current] == [BOB]
+        assert running.counted(
+            'greenroom_dropped_total{intentional="false",reason="worker_given_up"}'
+        )
 
 
 def test_a_worker_that_fails_often_waits_longer_and_loses_nothing_meanwhile() -> None:

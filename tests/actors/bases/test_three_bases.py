@@ -276,3 +276,19 @@ def test_a_worker_that_fails_goes_on_and_its_siblings_notice_nothing(
     small.eventually(small.failures, [("FragileWorker", "TrackStat")])
     (report,) = small.reports()
     assert "an unlucky number" in report.error
+
+
+def test_a_worker_that_is_ended_has_an_heir_which_goes_on_with_its_samples(
+    anywhere: SmallSystem,
+) -> None:
+    anywhere.enter(joined(ALICE), joined(BOB, 2), track_stats(ALICE, 5), track_stats(BOB, 6))
+
+    anywhere.end("StatsWorker")
+    anywhere.enter(track_stats(ALICE, 7), track_stats(BOB, 8))
+    restarts = 'greenroom_child_restarts_total{actor="StatsWorker"}'
+    anywhere.eventually(lambda: anywhere.count(restarts), 1)
+    anywhere.enter(calls.FlushStats())
+
+    anywhere.eventually(anywhere.packets, {ALICE: 12, BOB: 14})
+    assert len(anywhere.workers().current) == 2
+    assert not anywhere.failures()
