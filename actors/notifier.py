@@ -12,6 +12,7 @@ Source: livekit/protocol webhook/notifier.go, DefaultNotifier.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import ClassVar, Final
 
 from google.protobuf.json_format import Parse, ParseError
@@ -19,9 +20,18 @@ from livekit.protocol.models import WebhookConfig
 from livekit.protocol.webhook import WebhookEvent
 
 from ..core.delivery import Delivery, Outcome
-from ..core.endpoints import accepts, extra_endpoint, known_endpoints, room_of, signing_keys
+from ..core.endpoints import (
+    UNUSABLE,
+    accepts,
+    extra_endpoint,
+    known_endpoints,
+    room_of,
+    signing_keys,
+    tried_again,
+)
 from ..core.ids import derive_fraction
 from ..core.outbox import Outbox
+from ..core.signatures import SigningKey
 from ..core.webhook import encode_body, event_key
 from ..core.webhook_info import build_webhook_info
 from ..errors import ConfigError, UnsendableError
@@ -64,8 +74,11 @@ class Notifier(Carrier):
         else:
             self.outbox = Outbox(pending=self.store.pending, next_id=self.store.next_id)
             self.store.watch(self.myAddress)
-        for endpoint in known_endpoints(self._webhook, self.book.endpoints()):
-            self._put(endpoint, at_ns=0)
+        kept = {endpoint.id: endpoint for endpoint in self.book.endpoints()}
+        for endpoint in known_endpoints(self._webhook, kept.values()):
+            self._put(tried_again(endpoint), at_ns=0)
+            if (now := self._endpoints[endpoint.id]) != kept.get(endpoint.id):
+                self.book.put(now)  # so that others see it in the data directory
 
     @told(Notify)
     def on_notify(self, notify: Notify, sender: ActorAddress) -> None:
@@ -196,12 +209,15 @@ class Notifier(Carrier):
     # ── helpers ─────────────────────────────────────────────────────────────────────────────
 
     def _put(self, endpoint: Endpoint, at_ns: int) -> None:
-        """Know this endpoint.
-
-        Raises:
-            UnsendableError: One of its keys has no secret.
-        """
-        self._signing[endpoint.id] = signing_keys(endpoint, self._webhook.keys)
+        """Know this endpoint; one that cannot sign is disabled, and its reason says why."""
+        keys: tuple[SigningKey, ...] = ()
+        try:
+            keys = signing_keys(endpoint, self._webhook.keys)
+        except UnsendableError as error:
+            if endpoint.is_enabled:
+                endpoint = replace(endpoint, is_enabled=False, reason=f"{UNUSABLE}{error}")
+                self.book.put(endpoint)
+        self._signing[endpoint.id] = keys
         self._endpoints[endpoint.id] = endpoint
         self._set_lane(endpoint, at_ns, is_enabled=endpoint.is_enabled)
 
@@ -227,6 +243,7 @@ class Notifier(Carrier):
         known = self._endpoints.get(endpoint.id)
         if known is not None:
             return known
+        signing_keys(endpoint, self._webhook.keys)  # a request that cannot be met leaves none
         self._put(endpoint, at_ns)
         self.book.put(endpoint)
         return endpoint

@@ -260,6 +260,40 @@ def mark_sequences(
     return marked
 
 
+def mark_waiting(
+    connection: sqlite3.Connection, ids: Iterable[int] | None = None, *, endpoint: str | None = None
+) -> int:
+    """Have pending deliveries that wait for another attempt tried at once.
+
+    Args:
+        connection: May write.
+        ids: These; None: all.
+        endpoint: Of this one alone; None: of all.
+
+    Returns:
+        How many these are. They are marked 1,000 at a time: an error leaves those before it.
+    """
+    chosen = list(ids) if ids is not None else _waiting(connection, endpoint)
+    marked = 0
+    for start in range(0, len(chosen), MARK_MAX):
+        some = [(one,) for one in chosen[start : start + MARK_MAX]]
+        with transaction(connection):  # one that was delivered meanwhile is left alone
+            marked += connection.executemany(
+                f"{_MARK} WHERE id = ? AND state = 'pending' AND next_at_ns > 0", some
+            ).rowcount
+    return marked
+
+
+def _waiting(connection: sqlite3.Connection, endpoint: str | None) -> list[int]:
+    where, values = _where([("endpoint = ?", endpoint)])
+    rows = connection.execute(
+        f"SELECT id FROM deliveries INDEXED BY deliveries_pending WHERE {IS_PENDING} "
+        f"AND state = 'pending' AND next_at_ns > 0 AND {where} ORDER BY endpoint, key, sequence",
+        values,
+    )
+    return [one for (one,) in rows]
+
+
 def _where(conditions: list[tuple[str, object]]) -> tuple[str, tuple[object, ...]]:
     given = [(text, value) for text, value in conditions if value is not None]
     return " AND ".join(text for text, _ in given) or "TRUE", tuple(value for _, value in given)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TypeAlias
 
 from ..core.endpoints import MemoryBook
+from ..errors import ConfigError
 from ..messages.endpoints import (
     Endpoint,
     EndpointChanged,
@@ -49,12 +50,14 @@ class LastingBook(MemoryBook):
         """Know this one, and write it down."""
         with self._lock:
             super().put(endpoint)
+            self._writing += 1
         self._write(partial(upsert, endpoint=endpoint, at_ns=time.time_ns()))
 
     def remove(self, endpoint_id: str) -> None:
         """Know it no longer. What it has not got yet stays in the store."""
         with self._lock:
             super().remove(endpoint_id)
+            self._writing += 1
         self._write(partial(delete, endpoint_id=endpoint_id))
 
     def watch(self, on_change: OnChange) -> None:
@@ -72,11 +75,8 @@ class LastingBook(MemoryBook):
         return self._store is None or self._store.wait_idle(timeout_seconds)
 
     def _write(self, job: Job[object]) -> None:
-        if self._store is None:
-            return
-        with self._lock:
-            self._writing += 1
-        self._store.submit(job).add_done_callback(self._on_written)
+        if self._store is not None:
+            self._store.submit(job).add_done_callback(self._on_written)
 
     def _on_written(self, done: Future[object]) -> None:
         with self._lock:
@@ -95,27 +95,41 @@ class LastingBook(MemoryBook):
         ]
         changes += [EndpointRemoved(one) for one in known if one not in stored]
         for change in changes:
+            before = self._take(change)  # first: whoever is told may answer with a change at once
             if not on_change(change):
+                with self._lock:
+                    self._endpoints = before
                 return True
-            with self._lock:
-                self._take(change)
         return False
 
-    def _take(self, change: EndpointChanged | EndpointRemoved) -> None:
-        if isinstance(change, EndpointChanged):
-            super().put(change.endpoint)
-        else:
-            super().remove(change.endpoint_id)
+    def _take(self, change: EndpointChanged | EndpointRemoved) -> dict[str, Endpoint]:
+        with self._lock:
+            before = dict(self._endpoints)
+            if isinstance(change, EndpointChanged):
+                super().put(change.endpoint)
+            else:
+                super().remove(change.endpoint_id)
+        return before
 
 
 def select_endpoints(connection: sqlite3.Connection) -> list[Endpoint]:
     """All of them, the oldest first.
 
     Raises:
-        ConfigError: A row is malformed.
+        ConfigError: A row is malformed; the text names its endpoint.
     """
-    rows = connection.execute("SELECT settings FROM endpoints ORDER BY created_at_ns, rowid")
-    return [from_text(settings) for (settings,) in rows]
+    rows = connection.execute("SELECT id, settings FROM endpoints ORDER BY created_at_ns, rowid")
+    return [_endpoint(*row) for row in rows]
+
+
+def _endpoint(endpoint_id: str, settings: str) -> Endpoint:
+    try:
+        endpoint = from_text(settings)
+    except ConfigError as error:
+        raise ConfigError(f"endpoints: {endpoint_id}: {error}") from error
+    if endpoint.id != endpoint_id:
+        raise ConfigError(f"endpoints: {endpoint_id}: its settings are those of {endpoint.id!r}")
+    return endpoint
 
 
 def upsert(connection: sqlite3.Connection, *, endpoint: Endpoint, at_ns: int) -> None:

@@ -146,11 +146,19 @@ class Store:
         Raises:
             StoreError: It cannot be read.
         """
+        return self._beside(job, write=False)
+
+    def change(self, job: Job[T]) -> T:
+        """Change rows as another process would, and have the watchers look at them; any thread.
+
+        Raises:
+            StoreError: They cannot be written.
+        """
         try:
-            with closing(open_beside(self.data_dir)) as connection:
-                return job(connection)
-        except sqlite3.Error as error:
-            raise store_error(self.path, error) from error
+            return self._beside(job, write=True)
+        finally:
+            self._signal(self._poll)
+            self.wait_idle(POLL_SECONDS)
 
     def watch(self, watcher: Watcher) -> None:
         """Call it on the store's thread now, and whenever another process has written.
@@ -196,6 +204,13 @@ class Store:
                 failed=self._failed,
                 last_error=self._last_error,
             )
+
+    def _beside(self, job: Job[T], *, write: bool) -> T:
+        try:
+            with closing(open_beside(self.data_dir, write=write)) as connection:
+                return job(connection)
+        except sqlite3.Error as error:
+            raise store_error(self.path, error) from error
 
     def _signal(self, signal: _Signal) -> bool:
         with self._lock:

@@ -20,8 +20,10 @@ from .url import check_url
 from .webhook import NO_SECRET, NO_SECRET_FOR_KEY, is_allowed, sign
 
 PREFIX: Final = "EP_"
+IDS_MAX: Final = 8  # that an error names
 PREFIX_MARK: Final = "*"
 NOT_CONFIGURED: Final = "the settings do not have it any more"
+UNUSABLE: Final = "cannot sign: "  # and why
 
 
 class MemoryBook:
@@ -81,15 +83,17 @@ def known_endpoints(webhook: WebhookSettings, kept: Iterable[Endpoint]) -> tuple
     """All endpoints: those of the settings, and those that a book has kept.
 
     Of one of the settings the book has kept whether it is enabled; the rest is as the settings
-    are now. One that they no longer have is disabled: what it has not got yet waits.
+    are now. One that they no longer have is disabled: what it has not got yet waits until they
+    have it again.
     """
     known = {endpoint.id: endpoint for endpoint in configured_endpoints(webhook)}
     for endpoint in kept:
         if endpoint.id in known:
-            known[endpoint.id] = replace(
-                known[endpoint.id], is_enabled=endpoint.is_enabled, reason=endpoint.reason
-            )
-        elif endpoint.origin is Origin.CONFIG:
+            if endpoint.reason != NOT_CONFIGURED:
+                known[endpoint.id] = replace(
+                    known[endpoint.id], is_enabled=endpoint.is_enabled, reason=endpoint.reason
+                )
+        elif endpoint.origin is Origin.CONFIG and endpoint.is_enabled:
             known[endpoint.id] = replace(endpoint, is_enabled=False, reason=NOT_CONFIGURED)
         else:
             known[endpoint.id] = endpoint
@@ -130,6 +134,29 @@ def signing_keys(endpoint: Endpoint, keys: Mapping[str, str]) -> tuple[SigningKe
             raise UnsendableError(NO_SECRET_FOR_KEY)
         found.append(SigningKey(api_key, secret))
     return tuple(found)
+
+
+def tried_again(endpoint: Endpoint) -> Endpoint:
+    """An endpoint that could not sign, enabled: its secret may be there after a new start."""
+    if endpoint.is_enabled or not endpoint.reason.startswith(UNUSABLE):
+        return endpoint
+    return replace(endpoint, is_enabled=True, reason="")
+
+
+def find_endpoint(endpoints: Iterable[Endpoint], endpoint_id: str) -> Endpoint:
+    """The one with this id.
+
+    Raises:
+        ConfigError: There is none; the text has the ids that there are.
+    """
+    ids = []
+    for endpoint in endpoints:
+        if endpoint.id == endpoint_id:
+            return endpoint
+        ids.append(endpoint.id)
+    there = f"there are {', '.join(ids[:IDS_MAX])}" if ids else "there are none at all"
+    more = ", …" if len(ids) > IDS_MAX else ""
+    raise ConfigError(f"endpoint_id: there is no endpoint {endpoint_id!r}; {there}{more}")
 
 
 def check_endpoint(endpoint: Endpoint, keys: Mapping[str, str]) -> None:

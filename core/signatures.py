@@ -95,6 +95,27 @@ def sequence_content(
     return f"greenroom {event_id} {timestamp} {sequence} {endpoint} {key}".encode()
 
 
+def build_standard_headers(
+    body: bytes, event_id: str, signing_keys: Sequence[SigningKey], now_s: int
+) -> tuple[tuple[str, str], ...]:
+    """The headers of what has no place in a sequence; arguments as `build_signed_headers`.
+
+    Raises:
+        UnsendableError: There is no key, or the primary one's secret cannot sign a token.
+    """
+    if not signing_keys:
+        raise UnsendableError("no key to sign with")
+    primary = signing_keys[0]
+    timestamp = str(now_s)
+    content = webhook_content(event_id, timestamp, body)
+    return (
+        *build_headers(sign(body, primary.api_key, primary.secret, now_s)),
+        (ID_HEADER, event_id),
+        (TIMESTAMP_HEADER, timestamp),
+        (SIGNATURE_HEADER, " ".join(sign_content(content, one.hmac_key) for one in signing_keys)),
+    )
+
+
 def build_signed_headers(
     body: bytes,
     event_id: str,
@@ -124,18 +145,11 @@ def build_signed_headers(
     Raises:
         UnsendableError: There is no key, or the primary one's secret cannot sign a token.
     """
-    if not signing_keys:
-        raise UnsendableError("no key to sign with")
-    primary = signing_keys[0]
-    timestamp = str(now_s)
+    standard = build_standard_headers(body, event_id, signing_keys, now_s)
     number, place, counted = str(sequence), escape(endpoint), escape(key)
-    content = webhook_content(event_id, timestamp, body)
-    position = sequence_content(event_id, timestamp, number, place, counted)
+    position = sequence_content(event_id, str(now_s), number, place, counted)
     return (
-        *build_headers(sign(body, primary.api_key, primary.secret, now_s)),
-        (ID_HEADER, event_id),
-        (TIMESTAMP_HEADER, timestamp),
-        (SIGNATURE_HEADER, " ".join(sign_content(content, one.hmac_key) for one in signing_keys)),
+        *standard,
         (SEQUENCE_HEADER, number),
         (KEY_HEADER, counted),
         *(((ENDPOINT_HEADER, place),) if endpoint else ()),
