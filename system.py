@@ -89,7 +89,8 @@ class Telemetry(TelemetryCalls):
         self._base.door = self._door
         hold, release = self._base.hold, self._base.release
         self._outbox: SqliteOutbox | None = None
-        try:  # both first, because the directory or the port may be taken
+        try:  # first, because the directory or the port may be taken, or a row be malformed
+            self._book = LastingBook(self._store)
             if self._store is not None:
                 self._outbox = SqliteOutbox(
                     self._store, self._door, self.metrics, hold=hold, release=release
@@ -110,8 +111,7 @@ class Telemetry(TelemetryCalls):
         self._door.lead_to(self._supervisor)
         self.dead_letters = box_in(self._store, self.metrics)
         self._given_up = ""
-        self._book = LastingBook(self._store)
-        self.webhooks = Webhooks(settings.webhook, self._book, self._enter)
+        self.webhooks = Webhooks(settings.webhook, self._book, self._enter, self._store)
         around = (self._analytics, self._poster, self._reporter, self.dead_letters, self)
         self._base.watchdog.spare(self.metrics, self._store, self._outbox, self._book, *around)
         configure = ConfigureSupervisor(

@@ -261,7 +261,10 @@ def mark_sequences(
 
 
 def mark_waiting(
-    connection: sqlite3.Connection, ids: Iterable[int] | None = None, *, endpoint: str | None = None
+    connection: sqlite3.Connection,
+    ids: Iterable[int] | None = None,
+    *,
+    endpoint: str | None = None,
 ) -> int:
     """Have pending deliveries that wait for another attempt tried at once.
 

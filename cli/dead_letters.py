@@ -5,44 +5,25 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..adapters.database import DATABASE_NAME, open_beside, transaction
+from ..adapters.database import transaction
 from ..adapters.dead_letters import KeptLetter, LetterState
 from ..adapters.stored_dead_letters import find, mark, select
 from ..core.dead_letters import input_of
-from ..core.times import NS_PER_SECOND
-from ..errors import ConfigError, DecodeError, NotReplayableError, StoreError
+from ..errors import DecodeError, NotReplayableError
 from ..messages.codec import decode
+from .data_dir import ID_MAX, AsJson, DataDir, opened, safe, when
 from .message_text import plain
 from .output import standard_output
 
 EXAMPLE: Final = "Example: greenroom dead-letters"
 ID_HELP: Final = "As `list` shows it."
-ID_MAX: Final = 2**63 - 1  # SQLite's
-
-DataDir: TypeAlias = Annotated[
-    Path,
-    typer.Option(
-        metavar="DIR",
-        help="The data_dir that greenroom was started with.",
-        exists=True,
-        file_okay=False,
-        readable=True,
-    ),
-]
-AsJson: TypeAlias = Annotated[
-    bool, typer.Option("--json", help="Print JSON, and nothing else.", show_default=False)
-]
 
 dead_letters: Final = typer.Typer(
     help="Look at the inputs that an actor could not digest, and replay them.",
@@ -71,7 +52,7 @@ def list_letters(
 
     Works beside a running greenroom, and without one.
     """
-    with _opened(data_dir) as connection:
+    with opened(data_dir) as connection:
         letters = select(connection, actor=actor, message=message, state=state)
     with standard_output():
         if as_json:
@@ -94,7 +75,7 @@ def show(
 
     The message may hold personal data: names, metadata, addresses.
     """
-    with _opened(data_dir) as connection:
+    with opened(data_dir) as connection:
         kept = _found(connection, letter_id)
     content, problem = _content(kept)
     with standard_output():
@@ -126,7 +107,7 @@ def replay(
     """
     if every == (letter_id is not None):
         raise typer.BadParameter("give an ID, or --all", param_hint="ID")
-    with _opened(data_dir, write=True) as connection, transaction(connection):
+    with opened(data_dir, write=True) as connection, transaction(connection):
         letters = (
             select(connection, state=LetterState.NEW)
             if letter_id is None
@@ -143,21 +124,6 @@ def replay(
             typer.echo(f"left {count}: {refusal}")
 
 
-@contextmanager
-def _opened(data_dir: Path, *, write: bool = False) -> Iterator[sqlite3.Connection]:
-    try:
-        with closing(open_beside(data_dir, write=write)) as connection:
-            yield connection
-    except ConfigError as error:
-        raise typer.BadParameter(
-            f"there is no {DATABASE_NAME} in {data_dir}: no greenroom was started with this "
-            "data_dir",
-            param_hint="--data-dir",
-        ) from error
-    except sqlite3.Error as error:
-        raise StoreError(data_dir / DATABASE_NAME, str(error)) from error
-
-
 def _found(connection: sqlite3.Connection, letter_id: int) -> KeptLetter:
     kept = find(connection, letter_id) if 0 < letter_id <= ID_MAX else None
     if kept is None:
@@ -172,7 +138,7 @@ def _refusal(kept: KeptLetter) -> str:
     try:
         input_of(kept.letter)
     except NotReplayableError as error:
-        return _safe(str(error))
+        return safe(str(error))
     return ""
 
 
@@ -196,11 +162,6 @@ def _content(kept: KeptLetter) -> tuple[object, str]:
         return None, f"cannot be decoded: {error}"
 
 
-def _safe(text: str) -> str:
-    """Without what would steer a terminal: the text may come from anybody."""
-    return "".join(one if one.isprintable() or one in "\n\t" else "\ufffd" for one in text)
-
-
 def _summary(kept: KeptLetter) -> dict[str, object]:
     letter = kept.letter
     return {
@@ -216,13 +177,6 @@ def _summary(kept: KeptLetter) -> dict[str, object]:
     }
 
 
-def _when(at_ns: int) -> str:
-    if not at_ns:
-        return ""
-    at = datetime.fromtimestamp(at_ns // NS_PER_SECOND, UTC)
-    return at.strftime("%Y-%m-%d %H:%M:%S")
-
-
 def _table(letters: tuple[KeptLetter, ...]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("id", justify="right", no_wrap=True)
@@ -232,8 +186,8 @@ def _table(letters: tuple[KeptLetter, ...]) -> Table:
     for kept in letters:
         letter = kept.letter
         cells = (letter.actor, letter.key, letter.message, " ".join(letter.error.split()))
-        texts = (Text(_safe(cell)) for cell in cells)
-        table.add_row(str(kept.id), kept.state.value, _when(letter.at_ns), *texts)
+        texts = (Text(safe(cell)) for cell in cells)
+        table.add_row(str(kept.id), kept.state.value, when(letter.at_ns), *texts)
     return table
 
 
@@ -241,9 +195,9 @@ def _page(kept: KeptLetter, content: object, problem: str) -> str:
     letter = kept.letter
     whose = f"{letter.actor} {letter.key}".rstrip()
     door = f"input {letter.position}" if letter.position else "not an input of its own"
-    when = f", {_when(letter.at_ns)} UTC" if letter.at_ns else ""
+    when = f", {when(letter.at_ns)} UTC" if letter.at_ns else ""
     text = problem or json.dumps(content, indent=2, ensure_ascii=False)
-    return _safe(
+    return safe(
         f"dead letter {kept.id}, {kept.state.value}\n"
         f"{whose} could not digest a {letter.message} ({door}{when})\n\n"
         f"{letter.error}\n\n{letter.traceback.rstrip()}\n\n{letter.message}: {text}"

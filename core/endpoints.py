@@ -159,8 +159,15 @@ def find_endpoint(endpoints: Iterable[Endpoint], endpoint_id: str) -> Endpoint:
     raise ConfigError(f"endpoint_id: there is no endpoint {endpoint_id!r}; {there}{more}")
 
 
-def check_endpoint(endpoint: Endpoint, keys: Mapping[str, str]) -> None:
+def check_endpoint(
+    endpoint: Endpoint, keys: Mapping[str, str], *, is_elsewhere: bool = False
+) -> None:
     """Try out its URL and keys now, and not at the first webhook.
+
+    Args:
+        endpoint: Its own secrets come first.
+        keys: API key -> secret, of the settings.
+        is_elsewhere: These are not here: only its own secrets are tried.
 
     Raises:
         ConfigError: One of them is no use; the text names it.
@@ -169,6 +176,11 @@ def check_endpoint(endpoint: Endpoint, keys: Mapping[str, str]) -> None:
         check_url(endpoint.url)
     except TransportError as error:
         raise ConfigError(f"endpoint.url: {error}") from error
+    if is_elsewhere:
+        own = tuple(key for key in endpoint.keys if endpoint.secrets.get(key))
+        if not own and any(endpoint.keys):
+            return
+        endpoint = replace(endpoint, keys=own)
     try:
         for key in signing_keys(endpoint, keys):
             sign(b"", key.api_key, key.secret, 0)

@@ -1,4 +1,4 @@
-"""`telemetry.webhooks`: the endpoints, changeable while greenroom runs."""
+"""`telemetry.webhooks`: the endpoints, changeable while greenroom runs, and the deliveries."""
 
 from __future__ import annotations
 
@@ -8,11 +8,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
-from ..config import WebhookSettings
-from ..core.endpoints import PREFIX, check_endpoint, known_endpoints
+from ..adapters.probe import TestOutcome, send_test
+from ..adapters.store import Store
+from ..config import WebhookSettings, check_number
+from ..core.endpoints import (
+    NOT_CONFIGURED,
+    PREFIX,
+    check_endpoint,
+    find_endpoint,
+    known_endpoints,
+    signing_keys,
+)
 from ..core.ids import spell
 from ..errors import ConfigError
 from ..messages.endpoints import Endpoint, EndpointChanged, EndpointInput, EndpointRemoved, Origin
+from .deliveries import StoredDeliveries
 
 FIXED = frozenset({"id", "origin", "is_enabled", "reason"})
 
@@ -30,18 +40,26 @@ class Book(Protocol):
         """Keep it no longer."""
 
 
-class Webhooks:
-    """The endpoints of one telemetry. Safe from any thread; changes take effect in order.
+class Webhooks(StoredDeliveries):
+    """Endpoints and deliveries of one telemetry.
+
+    Safe from any thread; changes take effect in order.
 
     Args:
         settings: Its URLs are endpoints too, and its keys sign.
         book: Keeps what is added here.
         enter: Tells the notifier; False: it cannot be told any more.
+        store: Where deliveries are; None: there is no data directory.
     """
 
     def __init__(
-        self, settings: WebhookSettings, book: Book, enter: Callable[[EndpointInput], bool]
+        self,
+        settings: WebhookSettings,
+        book: Book,
+        enter: Callable[[EndpointInput], bool],
+        store: Store | None = None,
     ) -> None:
+        super().__init__(store)
         self._settings = settings
         self._book = book
         self._enter = enter
@@ -69,8 +87,7 @@ class Webhooks:
         """
         _refuse_fixed(settings)
         settings.setdefault("keys", (self._settings.api_key,))
-        endpoint_id = PREFIX + spell(secrets.token_bytes(16))
-        endpoint = Endpoint(url=url, id=endpoint_id, origin=Origin.ADDED, **settings)
+        endpoint = Endpoint(url=url, id=new_endpoint_id(), origin=Origin.ADDED, **settings)
         with self._lock:
             self._change(endpoint)
         return endpoint
@@ -105,8 +122,10 @@ class Webhooks:
         """Go on with it.
 
         Raises:
-            ConfigError: There is no such endpoint.
+            ConfigError: There is no such endpoint, it cannot sign, or the settings do not have it
+                any more.
         """
+        refuse_unconfigured(find_endpoint(self.endpoints(), endpoint_id))
         return self._switch(endpoint_id, is_enabled=True, reason="")
 
     def remove(self, endpoint_id: str) -> None:
@@ -121,31 +140,72 @@ class Webhooks:
             self._book.remove(endpoint_id)
             self._enter(EndpointRemoved(endpoint_id))
 
+    def test(self, endpoint_id: str, timeout_seconds: float | None = None) -> TestOutcome:
+        """Send a `greenroom_test` event to this endpoint now, past all queues, and wait for it.
+
+        It is signed as every webhook is, and has no sequence. A disabled endpoint gets it too.
+
+        Args:
+            endpoint_id: As `endpoints()` shows it.
+            timeout_seconds: For all of it; None: as the endpoint's policy says.
+
+        Raises:
+            ConfigError: There is no such endpoint, or the time-out is no number above 0.
+            UnsendableError: It cannot be signed.
+        """
+        if timeout_seconds is not None:
+            check_number("timeout_seconds", timeout_seconds, least=0, above=True)
+        endpoint = find_endpoint(self.endpoints(), endpoint_id)
+        return send_test(endpoint, signing_keys(endpoint, self._settings.keys), timeout_seconds)
+
     def _switch(self, endpoint_id: str, *, is_enabled: bool, reason: str) -> Endpoint:
         with self._lock:
-            changed = replace(self._known(endpoint_id), is_enabled=is_enabled, reason=reason)
+            endpoint = find_endpoint(self.endpoints(), endpoint_id)
+            changed = replace(endpoint, is_enabled=is_enabled, reason=reason)
             self._change(changed)
         return changed
 
     def _change(self, endpoint: Endpoint) -> None:
-        check_endpoint(endpoint, self._settings.keys)
+        if endpoint.is_enabled:
+            check_endpoint(endpoint, self._settings.keys)
         self._book.put(endpoint)
         self._enter(EndpointChanged(endpoint))
 
-    def _known(self, endpoint_id: str) -> Endpoint:
-        for endpoint in self.endpoints():
-            if endpoint.id == endpoint_id:
-                return endpoint
-        raise ConfigError(f"endpoint_id: there is no endpoint {endpoint_id!r}")
-
     def _added(self, endpoint_id: str) -> Endpoint:
-        endpoint = self._known(endpoint_id)
-        if endpoint.origin is Origin.CONFIG:
-            raise ConfigError(
-                f"endpoint_id: {endpoint_id} is of the settings that greenroom was started with; "
-                "change it there, or disable it"
-            )
+        endpoint = find_endpoint(self.endpoints(), endpoint_id)
+        refuse_configured(endpoint)
         return endpoint
+
+
+def refuse_configured(endpoint: Endpoint) -> None:
+    """Refuse to change or remove what would be as before after the next start.
+
+    Raises:
+        ConfigError: It is one of the settings' endpoints, and they still have it.
+    """
+    if endpoint.origin is Origin.CONFIG and endpoint.reason != NOT_CONFIGURED:
+        raise ConfigError(
+            f"endpoint_id: {endpoint.id} is of the settings that greenroom was started with; "
+            "change it there, or disable it"
+        )
+
+
+def refuse_unconfigured(endpoint: Endpoint) -> None:
+    """Refuse to enable what the next start would disable again.
+
+    Raises:
+        ConfigError: The settings do not have it any more.
+    """
+    if endpoint.origin is Origin.CONFIG and endpoint.reason == NOT_CONFIGURED:
+        raise ConfigError(
+            f"endpoint_id: {endpoint.id} is of settings that do not have it any more; "
+            "start greenroom with its URL again, or add it"
+        )
+
+
+def new_endpoint_id() -> str:
+    """An id that no endpoint has."""
+    return PREFIX + spell(secrets.token_bytes(16))
 
 
 def _refuse_fixed(settings: dict[str, Any]) -> None:

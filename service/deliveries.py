@@ -1,0 +1,185 @@
+"""The part of `telemetry.webhooks` that looks at stored deliveries, and has them sent again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import partial
+
+from ..adapters import delivery_queries as queries
+from ..adapters.delivery_queries import LIMIT, DeliveryFilter, DeliveryRecord, EndpointCount
+from ..adapters.store import Store
+from ..config import check_count
+from ..core.times import NS_PER_SECOND
+from ..errors import ConfigError
+from ..messages.deliveries import DeliveryState
+
+
+class StoredDeliveries:
+    """Deliveries in the data directory: those on their way, the dead, and the last delivered.
+
+    What is to be sent again is in the notifier's hands when the method returns; a `sync()` after
+    it waits until it is queued.
+
+    Args:
+        store: Where they are; None: there is no data directory, and every method raises
+            ConfigError.
+    """
+
+    def __init__(self, store: Store | None) -> None:
+        self._store = store
+
+    def deliveries(
+        self,
+        *,
+        endpoint: str | None = None,
+        room: str | None = None,
+        key: str | None = None,
+        event: str | None = None,
+        state: DeliveryState | str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = LIMIT,
+        before: int | None = None,
+    ) -> tuple[DeliveryRecord, ...]:
+        """Those that agree with all that is given, the newest first.
+
+        Args:
+            endpoint: Its endpoint's id.
+            room: The room's name.
+            key: Its event key.
+            event: The webhook's name, such as `room_started`.
+            state: `pending`, `replay`, `delivered` or `dead`.
+            since: Accepted then or later; with a time zone.
+            until: Accepted before that.
+            limit: At most so many.
+            before: Only ids below this one: the last one's id, for the next page.
+
+        Raises:
+            ConfigError: A filter is malformed, or there is no data directory.
+            StoreError: The database cannot be read.
+        """
+        check_count("limit", limit)
+        wanted = DeliveryFilter(
+            endpoint=endpoint,
+            room=room,
+            key=key,
+            event=event,
+            state=None if state is None else _state(state),
+            since_ns=_at_ns("since", since),
+            until_ns=_at_ns("until", until),
+        )
+        find = partial(queries.select_deliveries, wanted=wanted, limit=limit, before_id=before)
+        return self._stored.read(find)
+
+    def delivery(self, delivery_id: int) -> DeliveryRecord | None:
+        """One delivery; None: there is none with this id, or it was deleted meanwhile.
+
+        Raises:
+            ConfigError: There is no data directory.
+            StoreError: The database cannot be read.
+        """
+        return self._stored.read(partial(queries.find_delivery, delivery_id=delivery_id))
+
+    def body(self, delivery_id: int) -> bytes | None:
+        """What is sent in every attempt of a delivery; None: there is no such delivery.
+
+        Raises:
+            ConfigError: There is no data directory.
+            StoreError: The database cannot be read.
+        """
+        return self._stored.read(partial(queries.read_body, delivery_id=delivery_id))
+
+    def counts(self) -> tuple[EndpointCount, ...]:
+        """How many there are of each endpoint and state.
+
+        Raises:
+            ConfigError: There is no data directory.
+            StoreError: The database cannot be read.
+        """
+        return self._stored.read(queries.count_by_endpoint)
+
+    def replay(
+        self,
+        *ids: int,
+        endpoint: str | None = None,
+        room: str | None = None,
+        key: str | None = None,
+        from_sequence: int | None = None,
+        to_sequence: int | None = None,
+    ) -> int:
+        """Send deliveries again, in their order, with their first ids, sequences and bodies.
+
+        They go before what waits. Name them by their ids, or a room or key and a sequence.
+
+        Args:
+            ids: Of deliveries, delivered, dead or waiting for another attempt.
+            endpoint: Of this one alone; None: of all.
+            room: The room's name.
+            key: The event key.
+            from_sequence: The first one.
+            to_sequence: The last one; None: all from there.
+
+        Returns:
+            How many these are; others are not there any more, or are to be sent at once anyway.
+
+        Raises:
+            ConfigError: It is not said which, or there is no data directory.
+            StoreError: The database cannot be written.
+        """
+        stretch = room is not None or key is not None
+        if bool(ids) == stretch or stretch != (from_sequence is not None):
+            raise ConfigError("replay: give ids, or a room or a key with from_sequence")
+        if ids:
+            return self._stored.change(partial(queries.mark_deliveries, ids=ids))
+        return self._stored.change(
+            partial(
+                queries.mark_sequences,
+                endpoint=endpoint,
+                room=room,
+                key=key,
+                from_sequence=from_sequence or 1,
+                to_sequence=to_sequence,
+            )
+        )
+
+    def retry(self, *ids: int, endpoint: str | None = None) -> int:
+        """Try deliveries now that wait for their next attempt; their attempts still count.
+
+        Args:
+            ids: Of such deliveries.
+            endpoint: All of this endpoint, instead of ids.
+
+        Returns:
+            How many these are.
+
+        Raises:
+            ConfigError: It is not said which, or there is no data directory.
+            StoreError: The database cannot be written.
+        """
+        if bool(ids) == (endpoint is not None):
+            raise ConfigError("retry: give ids, or an endpoint")
+        which = ids or None
+        return self._stored.change(partial(queries.mark_waiting, ids=which, endpoint=endpoint))
+
+    @property
+    def _stored(self) -> Store:
+        if self._store is None:
+            raise ConfigError(
+                "data_dir: without one no delivery is kept; use greenroom.start(data_dir=…)"
+            )
+        return self._store
+
+
+def _state(state: DeliveryState | str) -> DeliveryState:
+    try:
+        return DeliveryState(state)
+    except ValueError as error:
+        raise ConfigError(f"state: must be {' or '.join(DeliveryState)}, got {state!r}") from error
+
+
+def _at_ns(name: str, at: datetime | None) -> int | None:
+    if at is None:
+        return None
+    if at.tzinfo is None:
+        raise ConfigError(f"{name}: needs a time zone, got {at.isoformat()}")
+    return round(at.timestamp() * NS_PER_SECOND)
