@@ -118,10 +118,6 @@ class DirectoryLock:
     """
 
     def __init__(self, directory: Path) -> None:
-        try:
-            import fcntl
-        except ModuleNotFoundError as error:
-            raise ConfigError("data_dir: needs a POSIX system, for its lock") from error
         path = directory / LOCK_NAME
         try:
             # the file stays for ever: to remove it would let two processes lock two files
@@ -132,11 +128,14 @@ class DirectoryLock:
             _lock(self._file)
             os.ftruncate(self._file, 0)
             os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        except ModuleNotFoundError as error:
+            self.release()
+            raise ConfigError("data_dir: needs a POSIX system, for its lock") from error
         except BlockingIOError as error:
-            holder = os.pread(self._file, 32, 0).decode("ascii", "replace").strip()
+            pid = os.pread(self._file, 32, 0).decode("ascii", "replace").strip()
             self.release()
             raise ConfigError(
-                f"data_dir: {directory} is in use by process {holder or 'unknown'}; "
+                f"data_dir: {directory} is in use by process {pid or 'unknown'}; "
                 "stop that one first, or give this one a directory of its own"
             ) from error
         except OSError as error:

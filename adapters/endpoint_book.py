@@ -126,10 +126,16 @@ def _endpoint(endpoint_id: str, settings: str) -> Endpoint:
     try:
         endpoint = from_text(settings)
     except ConfigError as error:
-        raise ConfigError(f"endpoints: {endpoint_id}: {error}") from error
+        raise _malformed(endpoint_id, str(error).removeprefix("endpoint: ")) from error
     if endpoint.id != endpoint_id:
-        raise ConfigError(f"endpoints: {endpoint_id}: its settings are those of {endpoint.id!r}")
+        raise _malformed(endpoint_id, f"its settings are those of {endpoint.id!r}")
     return endpoint
+
+
+def _malformed(endpoint_id: str, why: str) -> ConfigError:
+    return ConfigError(
+        f"endpoint {endpoint_id}: {why}; to be rid of it: greenroom webhooks remove {endpoint_id}"
+    )
 
 
 def upsert(connection: sqlite3.Connection, *, endpoint: Endpoint, at_ns: int) -> None:

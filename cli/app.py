@@ -13,9 +13,12 @@ from jwt.warnings import InsecureKeyLengthWarning
 from .. import __version__
 from ..errors import GreenroomError
 from .conformance import conformance
+from .data_dir import EXAMPLE_DIR
 from .dead_letters import dead_letters
 from .output import NAME as OUTPUT_NAME
 from .replay import replay
+from .status import status
+from .webhooks import webhooks
 
 app: Final = typer.Typer(
     name="greenroom",
@@ -31,6 +34,8 @@ app.command(
     "--analytics-out analytics.jsonl --plot call.png"
 )(replay)
 app.command(epilog="Example: greenroom conformance scenarios.jsonl.gz webhook.jsonl")(conformance)
+app.command(epilog=f"Example: greenroom status {EXAMPLE_DIR}")(status)
+app.add_typer(webhooks, name="webhooks")
 app.add_typer(dead_letters, name="dead-letters")
 
 

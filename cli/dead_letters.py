@@ -195,10 +195,10 @@ def _page(kept: KeptLetter, content: object, problem: str) -> str:
     letter = kept.letter
     whose = f"{letter.actor} {letter.key}".rstrip()
     door = f"input {letter.position}" if letter.position else "not an input of its own"
-    when = f", {when(letter.at_ns)} UTC" if letter.at_ns else ""
+    at = f", {when(letter.at_ns)} UTC" if letter.at_ns else ""
     text = problem or json.dumps(content, indent=2, ensure_ascii=False)
     return safe(
         f"dead letter {kept.id}, {kept.state.value}\n"
-        f"{whose} could not digest a {letter.message} ({door}{when})\n\n"
+        f"{whose} could not digest a {letter.message} ({door}{at})\n\n"
         f"{letter.error}\n\n{letter.traceback.rstrip()}\n\n{letter.message}: {text}"
     )

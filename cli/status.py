@@ -1,0 +1,109 @@
+"""`greenroom status`: a data directory at a glance."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+from rich.console import Console
+
+from ..adapters.database import DATABASE_NAME, MIGRATIONS, holder
+from ..adapters.delivery_queries import count_by_endpoint, oldest_pending
+from ..adapters.endpoint_book import select_endpoints
+from ..adapters.stored_dead_letters import select as select_letters
+from ..core.times import NS_PER_SECOND
+from ..core.url import hide_password
+from .data_dir import AsJson, DataDir, opened, safe, span
+from .output import standard_output
+from .webhook_text import add_row, new_table, state_of
+
+GONE: Final = "removed"  # its deliveries are still there
+MEGABYTE: Final = 1_000_000
+
+
+def status(*, data_dir: DataDir, as_json: AsJson = False) -> None:
+    """Say who has a data directory, how large it is, and how each endpoint does.
+
+    Works beside a running greenroom, and without one. What its disk refused is known to the
+    running greenroom only: its log, `greenroom_store_failed`, and `statistics().store`.
+    """
+    found = _look(data_dir)
+    with standard_output():
+        if as_json:
+            typer.echo(json.dumps(found))
+        else:
+            _print(found)
+
+
+def _look(data_dir: Path) -> dict[str, Any]:
+    with opened(data_dir) as connection:
+        endpoints = {one.id: one for one in select_endpoints(connection)}
+        counts = count_by_endpoint(connection)
+        oldest = oldest_pending(connection)
+        letters = Counter(kept.state.value for kept in select_letters(connection))
+    now_ns = time.time_ns()
+    states: dict[str, Counter[str]] = {name: Counter() for name in endpoints}
+    for one in counts:
+        states.setdefault(one.endpoint, Counter())[one.state.value] = one.count
+    rows = []
+    for name, count in states.items():
+        endpoint = endpoints.get(name)
+        age_s = None
+        if name in oldest:
+            age_s = (now_ns - oldest[name].queued_at_ns) / NS_PER_SECOND
+        rows.append(
+            {
+                "id": name,
+                "url": "" if endpoint is None else hide_password(endpoint.url),
+                "state": GONE if endpoint is None else state_of(endpoint),
+                "reason": "" if endpoint is None else endpoint.reason,
+                "pending": count["pending"] + count["replay"],
+                "oldest_pending_seconds": age_s,
+                "delivered": count["delivered"],
+                "dead": count["dead"],
+            }
+        )
+    return {
+        "data_dir": str(data_dir),
+        "process": holder(data_dir) or None,
+        "schema": len(MIGRATIONS),  # another one is not opened
+        "bytes": _sizes(data_dir),
+        "dead_letters": {"total": letters.total(), **letters},
+        "endpoints": rows,
+    }
+
+
+def _sizes(data_dir: Path) -> dict[str, int]:
+    files = (data_dir / f"{DATABASE_NAME}{more}" for more in ("", "-wal"))
+    return {one.name: one.stat().st_size for one in files if one.exists()}
+
+
+def _print(found: dict[str, Any]) -> None:
+    pid = found["process"]
+    sizes = (f"{name} {size / MEGABYTE:.1f} MB" for name, size in found["bytes"].items())
+    letters = dict(found["dead_letters"])
+    total = letters.pop("total")
+    each = ", ".join(f"{count} {state}" for state, count in sorted(letters.items()))
+    typer.echo(safe(f"data directory  {found['data_dir']}"))
+    typer.echo(f"held by         {'no process' if pid is None else f'process {pid}'}")
+    typer.echo(f"schema          {found['schema']}")
+    typer.echo(f"size            {', '.join(sizes)}")
+    typer.echo(f"dead letters    {total}{f' ({each})' if each else ''}")
+    if not found["endpoints"]:
+        typer.echo("endpoints       none")
+        return
+    numbers = ("pending", "delivered", "dead")
+    table = new_table(
+        *("endpoint", "state", "pending", "oldest pending", "delivered", "dead", "url", "reason"),
+        right=numbers,
+    )
+    for row in found["endpoints"]:
+        age_s = row["oldest_pending_seconds"]
+        cells = (row["id"], row["state"], row["pending"], "" if age_s is None else span(age_s))
+        add_row(table, (*cells, row["delivered"], row["dead"], row["url"], row["reason"]))
+    typer.echo()
+    Console(highlight=False).print(table)
