@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from ..core.endpoints import MemoryBook
-from ..errors import ConfigError
+from ..errors import ConfigError, StoreError
 from ..messages.endpoints import (
     Endpoint,
     EndpointChanged,
@@ -20,6 +20,8 @@ from ..messages.endpoints import (
     to_text,
 )
 from .store import Job, Store
+
+_SELECT: Final = "SELECT id, settings FROM endpoints ORDER BY created_at_ns, rowid"
 
 OnChange: TypeAlias = Callable[[EndpointChanged | EndpointRemoved], bool]
 
@@ -83,7 +85,13 @@ class LastingBook(MemoryBook):
             self._writing -= 1
 
     def _look(self, on_change: OnChange, connection: sqlite3.Connection) -> bool:
-        stored = {endpoint.id: endpoint for endpoint in select_endpoints(connection)}
+        stored: dict[str, Endpoint | None] = {}  # None: malformed, and taken as it was before
+        for endpoint_id, settings in connection.execute(_SELECT):
+            try:
+                stored[endpoint_id] = _endpoint(endpoint_id, settings)
+            except ConfigError as error:
+                stored[endpoint_id] = None
+                self._report(error)
         with self._lock:
             if self._writing:
                 return True  # what is read may be older than what is known
@@ -91,7 +99,7 @@ class LastingBook(MemoryBook):
         changes: list[EndpointChanged | EndpointRemoved] = [
             EndpointChanged(endpoint)
             for endpoint in stored.values()
-            if known.get(endpoint.id) != endpoint
+            if endpoint is not None and known.get(endpoint.id) != endpoint
         ]
         changes += [EndpointRemoved(one) for one in known if one not in stored]
         for change in changes:
@@ -101,6 +109,10 @@ class LastingBook(MemoryBook):
                     self._endpoints = before
                 return True
         return False
+
+    def _report(self, error: ConfigError) -> None:
+        if self._store is not None:
+            self._store.reporter.store_failed(StoreError(self._store.path, str(error)))
 
     def _take(self, change: EndpointChanged | EndpointRemoved) -> dict[str, Endpoint]:
         with self._lock:
@@ -118,8 +130,7 @@ def select_endpoints(connection: sqlite3.Connection) -> list[Endpoint]:
     Raises:
         ConfigError: A row is malformed; the text names its endpoint.
     """
-    rows = connection.execute("SELECT id, settings FROM endpoints ORDER BY created_at_ns, rowid")
-    return [_endpoint(*row) for row in rows]
+    return [_endpoint(*row) for row in connection.execute(_SELECT)]
 
 
 def _endpoint(endpoint_id: str, settings: str) -> Endpoint:
