@@ -32,7 +32,10 @@ def read(path: Path) -> list[Json]:
         return [json.loads(line) for line in lines]
 
 
-@pytest.mark.parametrize("command", [[], ["replay"], ["conformance"], ["dead-letters"]])
+@pytest.mark.parametrize(
+    "command",
+    [[], ["replay"], ["conformance"], ["dead-letters"], ["webhooks"], ["status"]],
+)
 def test_every_command_has_help_with_an_example(
     capsys: pytest.CaptureFixture[str], command: list[str]
 ) -> None:

@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import pytest
+
+from greenroom.adapters.endpoint_book import LastingBook
+from greenroom.cli.app import run
+from greenroom.core.times import NS_PER_SECOND
+from greenroom.messages.deliveries import Requeued
+from greenroom.messages.endpoints import Endpoint
+from greenroom.testing.stored import (
+    PATIENCE_SECONDS,
+    OutboxBench,
+    dead,
+    delivered,
+    kept_delivery,
+)
+
+BODY: Final = '{"event":"room_started","room":{"name":"Café"}}'.encode()
+
+Command: TypeAlias = Callable[..., int]
+Answer: TypeAlias = Callable[..., Any]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[OutboxBench]:
+    """A running process with two endpoints, of which b is disabled, and six deliveries.
+
+    id         1      2      3        4      5        6
+    endpoint   a      a      b        a      a        a
+    key        x      y      x        x      x        x
+    sequence   1      1      1        2      3        4
+    state      deliv  dead   pending  dead   waiting  pending
+    """
+    bench = OutboxBench(tmp_path)
+    outbox = bench.open()
+    book = LastingBook(bench.store)
+    book.put(Endpoint(id="a", url="http://a", keys=("key",)))
+    book.put(Endpoint(id="b", url="http://b", keys=("key",), is_enabled=False, reason="Friday"))
+    for delivery_id, queue in enumerate(["ax", "ay", "bx", "ax", "ax", "ax"], 1):
+        endpoint, key = queue[0], queue[1]
+        outbox.keep([kept_delivery(delivery_id, key, endpoint, BODY)], "notifier")
+    bench.door.kept(6)
+    for ended in (delivered(1), dead(2), dead(4)):
+        outbox.end(ended)
+    outbox.postpone(5, 3, 1_700_000_000 * NS_PER_SECOND, 503, "busy\x1b[31m", 2_500)
+    assert outbox.wait_idle(PATIENCE_SECONDS)
+    yield bench
+    bench.end()
+
+
+@pytest.fixture
+def command(bench: OutboxBench) -> Command:
+    def command(name: str, *arguments: str) -> int:
+        return run(["webhooks", name, *arguments, "--data-dir", str(bench.directory)])
+
+    return command
+
+
+@pytest.fixture
+def answer(command: Command, capsys: pytest.CaptureFixture[str]) -> Answer:
+    """What a command that succeeds prints as JSON."""
+
+    def answer(*arguments: str) -> Any:
+        capsys.readouterr()
+        assert command(*arguments, "--json") == 0
+        return json.loads(capsys.readouterr().out)
+
+    return answer
+
+
+def states(answer: Answer) -> list[str]:
+    """By id, each by its first three letters."""
+    return [one["state"][:3] for one in reversed(answer("list"))]
+
+
+def words(text: str) -> str:
+    """Without the frame and the line breaks that depend on a terminal's width."""
+    return " ".join(text.replace("│", " ").split())
+
+
+BEFORE: Final = ["del", "dea", "pen", "dea", "pen", "pen"]
+
+
+# ── list ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_list_has_a_line_for_each_delivery_newest_first(
+    command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+
+    assert command("list", "--limit", "2") == 0
+
+    head, first, second, more = capsys.readouterr().out.splitlines()
+    columns = "id state when (UTC) endpoint key sequence event tries status error"
+    assert " ".join(head.split()) == columns
+    when = "1970-01-01 00:00:00"
+    assert " ".join(first.split()) == f"6 pending {when} a x 4 room_started 0"
+    assert " ".join(second.split()) == f"5 pending {when} a x 3 room_started 3 503 busy\ufffd[31m"
+    assert more == "older ones, if there are any: --before 5"
+
+
+@pytest.mark.parametrize(
+    ("options", "ids"),
+    [
+        ([], [6, 5, 4, 3, 2, 1]),
+        (["--endpoint", "a", "--key", "x"], [6, 5, 4, 1]),
+        (["--room", "y"], [2]),
+        (["--state", "dead"], [4, 2]),
+        (["--state", "dead", "--room", "x"], [4]),
+        (["--event", "room_finished"], []),
+        (["--limit", "2", "--before", "4"], [3, 2]),
+        (["--since", "1h"], []),
+        (["--until", "1h"], [6, 5, 4, 3, 2, 1]),
+        (["--since", "1970-01-01", "--until", "1970-01-01T00:00:01+00:00"], [6, 5, 4, 3, 2, 1]),
+        (["--since", "1970-01-01T00:00+02:00", "--until", "1970-01-01T00:00+01:00"], []),
+    ],
+    ids=str,
+)
+def test_filters_are_all_met(answer: Answer, options: list[str], ids: list[int]) -> None:
+    assert [one["id"] for one in answer("list", *options)] == ids
+
+
+def test_an_empty_list_is_told_in_words(
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("list", "--room", "z") == 0
+    assert capsys.readouterr().out == "no delivery is like that\n"
+
+    empty = OutboxBench(tmp_path / "empty")
+    empty.open()
+    assert run(["webhooks", "list", "--data-dir", str(empty.directory)]) == 0
+    assert capsys.readouterr().out == "no deliveries\n"
+    empty.end()
+
+
+# ── show ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_delivery_is_shown_with_all_that_is_known_and_its_body(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("show", "5") == 0
+
+    assert capsys.readouterr().out == (
+        "delivery 5, pending\n"
+        "endpoint       a\n"
+        "event          room_started EV_5\n"
+        "room           x\n"
+        "sequence       3 of key x\n"
+        "accepted       1970-01-01 00:00:00 UTC\n"
+        "attempts       3\n"
+        "first attempt  1970-01-01 00:00:00 UTC\n"
+        "next attempt   2023-11-14 22:13:20 UTC\n"
+        "last status    503\n"
+        "last error     busy\ufffd[31m\n\n"
+        '{\n  "event": "room_started",\n  "room": {\n    "name": "Café"\n  }\n}\n'
+    )
+
+
+def test_a_delivery_as_json_has_the_body_as_json(answer: Answer) -> None:
+    assert answer("show", "1") == {
+        "id": 1,
+        "endpoint": "a",
+        "key": "x",
+        "sequence": 1,
+        "event_id": "EV_1",
+        "event": "room_started",
+        "room": "x",
+        "queued_at_ns": 1_001,
+        "state": "delivered",
+        "attempts": 2,
+        "next_at_ns": 0,
+        "started_at_ns": 2_001,
+        "ended_at_ns": 3_001,
+        "status": 200,
+        "error": "",
+        "body": json.loads(BODY),
+    }
+
+
+def test_a_body_that_is_no_json_is_shown_as_text(answer: Answer, bench: OutboxBench) -> None:
+    bench.run("UPDATE deliveries SET body = ? WHERE id = 1", b"{ \xff")
+
+    assert answer("show", "1")["body"] == "{ \ufffd"
+
+
+# ── replay, retry ───────────────────────────────────────────────────────────────────────────
+
+
+def test_what_is_over_is_sent_again_from_its_first_attempt_by_the_next_process(
+    command: Command, answer: Answer, bench: OutboxBench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("replay", "4", "1", "6") == 0
+
+    said = capsys.readouterr().out
+    assert (
+        "marked 2 deliveries: the running greenroom takes them within a second, or the n" in said
+    )
+    assert "left 1: they are to be sent at once anyway" in said
+    assert states(answer) == ["rep", "dea", "pen", "rep", "pen", "pen"]
+
+    bench.reopen().watch("notifier")
+    requeued = bench.door.next(Requeued)
+    assert [(one.id, one.sequence, one.attempts) for one in requeued.rows] == [
+        (1, 1, 0),
+        (4, 2, 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "after"),
+    [
+        (["--room", "x", "--from-sequence", "2"], ["del", "dea", "pen", "rep", "rep", "pen"]),
+        (
+            ["--key", "x", "--from-sequence", "1", "--to-sequence", "2", "--endpoint", "a"],
+            ["rep", "dea", "pen", "rep", "pen", "pen"],
+        ),
+        (["--room", "y", "--from-sequence", "2"], BEFORE),
+    ],
+    ids=str,
+)
+def test_a_stretch_of_a_room_is_sent_again(
+    command: Command, answer: Answer, options: list[str], after: list[str]
+) -> None:
+    assert command("replay", *options) == 0
+
+    assert states(answer) == after
+
+
+def test_what_waits_for_its_next_attempt_is_tried_now(
+    command: Command, answer: Answer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("retry", "5", "6") == 0
+    said = capsys.readouterr().out
+    assert "marked 1 delivery: the running greenroom takes it" in said
+    assert "left 1: no attempt of them failed: their turn comes by itself" in said
+    assert states(answer) == ["del", "dea", "pen", "dea", "rep", "pen"]
+    assert answer("show", "5")["attempts"] == 3
+
+    assert command("retry", "--endpoint", "a") == 0
+    assert "nothing to send" in capsys.readouterr().out
+
+
+def test_all_of_an_endpoint_that_waits_is_tried_now(answer: Answer) -> None:
+    assert answer("retry", "--endpoint", "a") == {"marked": 1, "left": 0, "held_back": {}}
+
+    assert states(answer) == ["del", "dea", "pen", "dea", "rep", "pen"]
+
+
+def test_an_endpoint_that_gets_nothing_at_present_is_told(
+    command: Command, answer: Answer, bench: OutboxBench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.run("UPDATE deliveries SET state = 'dead' WHERE endpoint = 'b'")
+    assert command("replay", "3") == 0
+    said = capsys.readouterr().out
+    assert "note: endpoint b is disabled (Friday): they wait until it is enabled" in said
+
+    bench.run("DELETE FROM endpoints WHERE id = 'a'")
+    told = answer("replay", "2")
+    assert told["held_back"] == {"a": "is not there any more: they wait for ever"}
+
+
+# ── mistakes ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["show", "7"], "no delivery 7; the newest is 6"),
+        (["show", "0"], "no delivery 0; the newest is 6"),
+        (["replay", "1", "99999999999999999999"], "no delivery 99999999999999999999; the newest"),
+        (["replay"], "give IDs, or --room (or --key) with --from-sequence"),
+        (["replay", "1", "--room", "x", "--from-sequence", "1"], "give IDs, or --room (or"),
+        (["replay", "--room", "x"], "goes with --room or --key, and they with it"),
+        (["replay", "1", "--from-sequence", "1"], "goes with --room or --key, and they with it"),
+        (["retry"], "give IDs, or --endpoint EP"),
+        (["retry", "5", "--endpoint", "a"], "give IDs, or --endpoint EP"),
+        (["retry", "5", "2"], "2 is dead, and waits for nothing; to send it again: greenroom web"),
+        (["list", "--state", "lost"], "'lost' is not one of"),
+        (["list", "--since", "1x"], "'1x' is neither how long ago, such as 90s"),
+        (["list", "--limit", "0"], "--limit"),
+    ],
+    ids=str,
+)
+def test_a_mistake_is_explained_and_changes_nothing(
+    command: Command,
+    answer: Answer,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    why: str,
+) -> None:
+    assert command(*arguments) == 2
+
+    assert why in words(capsys.readouterr().err)
+    assert states(answer) == BEFORE
+
+
+@pytest.mark.parametrize("name", ["list", "endpoints"])
+def test_a_directory_that_is_not_greenrooms_is_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert run(["webhooks", name, "--data-dir", str(tmp_path)]) == 2
+
+    assert "there is no greenroom.db in" in words(capsys.readouterr().err)

@@ -1,0 +1,388 @@
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import pytest
+from livekit.protocol.models import Room
+
+import greenroom
+from greenroom.adapters.database import open_beside, transaction
+from greenroom.adapters.endpoint_book import select_endpoints
+from greenroom.cli.app import run
+from greenroom.core.signatures import SigningKey
+from greenroom.messages.endpoints import Endpoint, Origin
+from greenroom.receiver.verification import Scheme, verify
+from greenroom.testing.loopback import HttpReceiver, LoopThread, respond
+
+URL: Final = "http://h.example/hook"
+SECRET: Final = "s" * 32
+OWN_SECRET: Final = "o" * 32
+VARIABLE: Final = "GREENROOM_WEBHOOK_SECRET"
+
+Command: TypeAlias = Callable[..., int]
+Answer: TypeAlias = Callable[..., Any]
+
+
+def started(directory: Path, *urls: str) -> greenroom.Telemetry:
+    webhook = greenroom.WebhookSettings(
+        urls=urls, api_key="key", keys={"key": SECRET}, allow_private=True
+    )
+    return greenroom.start(webhook=webhook, data_dir=directory)
+
+
+@pytest.fixture
+def receiver() -> Iterator[HttpReceiver]:
+    thread = LoopThread()
+    receiver = HttpReceiver(thread)
+    yield receiver
+    receiver.close()
+    thread.close()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """Of a greenroom with one URL, which has ended."""
+    assert started(tmp_path, URL).close()
+    return tmp_path
+
+
+@pytest.fixture
+def command(data_dir: Path) -> Command:
+    def command(name: str, *arguments: str) -> int:
+        return run(["webhooks", name, *arguments, "--data-dir", str(data_dir)])
+
+    return command
+
+
+@pytest.fixture
+def answer(command: Command, capsys: pytest.CaptureFixture[str]) -> Answer:
+    """What a command that succeeds prints as JSON."""
+
+    def answer(*arguments: str) -> Any:
+        capsys.readouterr()
+        assert command(*arguments, "--json") == 0
+        return json.loads(capsys.readouterr().out)
+
+    return answer
+
+
+def rows(directory: Path) -> list[Endpoint]:
+    with closing(open_beside(directory)) as connection:
+        return select_endpoints(connection)
+
+
+def words(text: str) -> str:
+    """Without the frame and the line breaks that depend on a terminal's width."""
+    return " ".join(text.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("endpoints", "add", "update", "enable", "disable", "remove", "test"),
+        *("list", "show", "replay", "retry"),
+    ],
+)
+def test_every_command_has_help_with_an_example(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert run(["webhooks", name, "--help"]) == 0
+
+    assert f"Example: greenroom webhooks {name}" in words(capsys.readouterr().out)
+
+
+# ── endpoints, add ──────────────────────────────────────────────────────────────────────────
+
+
+def test_the_settings_endpoints_are_listed_and_an_added_one_is_signed_as_they_are(
+    command: Command,
+    answer: Answer,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+
+    assert command("add", "http://user:pass@two.example", "--room", "acme-*") == 0
+    said = capsys.readouterr().out
+    assert "http://user:xxxxx@two.example: the running greenroom takes note within a s" in said
+    assert "the secret of key must be in the settings of the running greenroom" in said
+
+    assert command("endpoints") == 0
+    head, first, second = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert head == ["id", "state", "url", "keys", "events", "rooms", "origin", "reason"]
+    assert first[1:] == ["active", URL, "key", "all", "all", "config"]
+    assert second[1:] == [
+        "active",
+        "http://user:xxxxx@two.example",
+        *["key", "all", "acme-*", "added"],
+    ]
+    assert [one["keys"] for one in answer("endpoints")] == [["key"], ["key"]]
+
+
+def test_all_settings_of_an_endpoint_can_be_given(answer: Answer, data_dir: Path) -> None:
+    added = answer(
+        *(
+            "add",
+            "https://two.example",
+            "--key",
+            "new",
+            "--key",
+            "key",
+            "--include",
+            "room_started",
+        ),
+        *("--include", "room_finished", "--exclude", "track_published", "--room", "a", "--room"),
+        *("b", "--policy", "livekit", "--rate", "2.5", "--allow-private", "--description", "Café"),
+    )
+
+    assert added.pop("unchecked_keys") == ["new", "key"]
+    assert added in answer("endpoints")
+    assert rows(data_dir)[1] == Endpoint(
+        id=added["id"],
+        url="https://two.example",
+        keys=("new", "key"),
+        include_events=("room_started", "room_finished"),
+        exclude_events=("track_published",),
+        rooms=("a", "b"),
+        policy="livekit",
+        rate_per_second=2.5,
+        allow_private=True,
+        description="Café",
+        origin=Origin.ADDED,
+    )
+
+
+@pytest.mark.parametrize("source", ["variable", "standard input"])
+def test_the_secret_of_a_key_of_its_own_is_in_no_command_line_and_never_printed(
+    answer: Answer, data_dir: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    if source == "variable":
+        monkeypatch.setenv(VARIABLE, OWN_SECRET)
+    else:
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"{OWN_SECRET}\n"))
+
+    added = answer("add", "https://two.example", "--key", "own", "--secret")
+
+    assert rows(data_dir)[1].secrets == {"own": OWN_SECRET}
+    assert (added["own_secrets"], added["unchecked_keys"]) == (["own"], [])
+    assert OWN_SECRET not in json.dumps([added, answer("endpoints")])
+
+
+def test_a_running_greenroom_takes_what_is_added_and_disables_what_cannot_sign(
+    tmp_path: Path, receiver: HttpReceiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with started(tmp_path, receiver.url("/one")) as telemetry:
+        assert telemetry.sync()
+        for path, key in (("/two", "key"), ("/three", "nobody")):
+            options = ["--key", key, "--allow-private", "--data-dir", str(tmp_path)]
+            assert run(["webhooks", "add", receiver.url(path), *options]) == 0
+
+        until(
+            lambda: [one.is_enabled for one in telemetry.webhooks.endpoints()], [True, True, False]
+        )
+        telemetry.room_started(Room(name="lobby"))
+        receiver.wait_for_requests(2)
+
+    assert sorted(one.request.path for one in receiver.received) == ["/one", "/two"]
+    capsys.readouterr()
+    assert run(["webhooks", "endpoints", "--json", "--data-dir", str(tmp_path)]) == 0
+    last = json.loads(capsys.readouterr().out)[-1]
+    assert last["reason"] == "cannot sign: no secret for provided signing key"
+
+
+def until(look: Callable[[], object], expected: object) -> None:
+    """Look until it is so: a running greenroom looks at its data directory once a second."""
+    deadline, pause = time.monotonic() + 30.0, threading.Event()
+    while (found := look()) != expected:
+        assert time.monotonic() < deadline, found
+        pause.wait(0.02)
+
+
+# ── update, enable, disable, remove ─────────────────────────────────────────────────────────
+
+
+def test_an_update_changes_what_is_named_and_nothing_else(
+    answer: Answer, monkeypatch: pytest.MonkeyPatch, data_dir: Path
+) -> None:
+    monkeypatch.setenv(VARIABLE, OWN_SECRET)
+    added = answer("add", "https://two.example", "--key", "old", "--secret", "--room", "lobby")
+    monkeypatch.setenv(VARIABLE, SECRET)
+
+    answer("update", added["id"], "--key", "new", "--key", "old", "--secret", "--rate", "3")
+    assert rows(data_dir)[1] == Endpoint(
+        id=added["id"],
+        url="https://two.example",
+        keys=("new", "old"),
+        secrets={"new": SECRET, "old": OWN_SECRET},
+        rooms=("lobby",),
+        rate_per_second=3.0,
+    )
+
+    answer("update", added["id"], "--key", "new", "--clear", "rooms", "--clear", "rate_per_second")
+    assert rows(data_dir)[1] == Endpoint(
+        id=added["id"], url="https://two.example", keys=("new",), secrets={"new": SECRET}
+    )
+
+
+def test_an_endpoint_of_the_settings_can_be_disabled_and_enabled_again(
+    command: Command, answer: Answer, data_dir: Path
+) -> None:
+    (configured,) = answer("endpoints")
+
+    disabled = answer("disable", configured["id"], "--reason", "moves on Friday")
+    assert (disabled["state"], disabled["reason"]) == ("disabled", "moves on Friday")
+    with started(data_dir, URL) as telemetry:
+        (endpoint,) = telemetry.webhooks.endpoints()
+        assert (endpoint.is_enabled, endpoint.reason) == (False, "moves on Friday")
+
+    enabled = answer("enable", configured["id"])
+    assert (enabled["state"], enabled["reason"]) == ("active", "")
+
+
+def test_an_endpoint_is_removed(command: Command, answer: Answer, data_dir: Path) -> None:
+    added = answer("add", "https://two.example")
+
+    assert answer("remove", added["id"]) == {"removed": added["id"]}
+
+    assert [one.url for one in rows(data_dir)] == [URL]
+
+
+def test_an_endpoint_that_the_settings_lost_can_be_removed_and_not_enabled(
+    command: Command, answer: Answer, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert started(data_dir).close()
+    (vanished,) = answer("endpoints")
+    assert vanished["reason"] == "the settings do not have it any more"
+
+    assert command("enable", vanished["id"]) == 2
+    assert "start greenroom with its URL again, or add it" in words(capsys.readouterr().err)
+
+    assert command("remove", vanished["id"]) == 0
+    assert rows(data_dir) == []
+
+
+def test_a_malformed_row_is_named_and_can_be_removed(
+    command: Command, answer: Answer, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (configured,) = answer("endpoints")
+    with closing(open_beside(data_dir, write=True)) as connection, transaction(connection):
+        connection.execute("UPDATE endpoints SET settings = '{'")
+
+    assert command("endpoints") == 2
+    said = capsys.readouterr().err
+    assert f"endpoint {configured['id']}: malformed" in said
+    assert f"greenroom webhooks remove {configured['id']}" in said
+
+    assert command("remove", configured["id"]) == 0
+    assert answer("endpoints") == []
+
+
+# ── test ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_test_webhook_is_sent_and_its_answer_told(
+    command: Command,
+    answer: Answer,
+    receiver: HttpReceiver,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(VARIABLE, OWN_SECRET)
+    added = answer("add", receiver.url(), "--key", "own", "--secret", "--allow-private")
+
+    assert command("test", added["id"]) == 0
+    assert "delivered in " in capsys.readouterr().out
+    receiver.handler = respond(503)
+    assert command("test", added["id"], "--json") == 1
+    outcome = json.loads(capsys.readouterr().out)
+    assert (outcome["is_delivered"], outcome["status"], outcome["error"]) == (False, 503, "")
+
+    first = receiver.received[0]
+    sender = verify(
+        dict(first.request.headers),
+        first.body,
+        [SigningKey("own", OWN_SECRET)],
+        now_s=int(first.request.headers["webhook-timestamp"]),
+        tolerance_seconds=1.0,
+        require=Scheme.LIVEKIT | Scheme.STANDARD,
+    )
+    assert sender.sequence is None
+    assert json.loads(first.body)["event"] == "greenroom_test"
+
+
+def test_the_secret_of_a_key_of_the_settings_is_asked_for_to_test(
+    command: Command,
+    answer: Answer,
+    receiver: HttpReceiver,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    added = answer("add", receiver.url(), "--allow-private")
+
+    assert command("test", added["id"]) == 2
+    said = words(capsys.readouterr().err)
+    assert (
+        "the secret of key is known to the running greenroom only: give it with --secret" in said
+    )
+    assert receiver.received == []
+
+    monkeypatch.setenv(VARIABLE, SECRET)
+    assert command("test", added["id"], "--secret") == 0
+
+
+# ── mistakes ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["add", "ftp://h"], "endpoint.url: Post"),
+        (["add", URL, "--secret"], "goes with --key: whose secret is it?"),
+        (["add", URL, "--key", "own", "--secret"], f"comes from the variable {VARIABLE}"),
+        (["add", URL, "--rate", "0"], "endpoint.rate_per_second: must be greater than 0"),
+        (["add", URL, "--policy", "mine"], "'mine' is not one of"),
+        (["update", "EP_x", "--room", "a"], "there is no endpoint 'EP_x'; there are EP_"),
+        (["update", "CONFIGURED"], "say what is to be changed"),
+        (["update", "CONFIGURED", "--room", "a"], "change it there, or disable it"),
+        (["remove", "CONFIGURED"], "change it there, or disable it"),
+        (["enable", "EP_x"], "there is no endpoint 'EP_x'"),
+        (["disable", "EP_x"], "there is no endpoint 'EP_x'"),
+        (["remove", "EP_x"], "there is no endpoint 'EP_x'"),
+        (["test", "EP_x"], "there is no endpoint 'EP_x'"),
+    ],
+    ids=str,
+)
+def test_a_mistake_is_explained_and_changes_nothing(
+    command: Command,
+    data_dir: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    why: str,
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    before = rows(data_dir)
+    given = [before[0].id if one == "CONFIGURED" else one for one in arguments]
+
+    assert command(*given) == 2
+
+    assert why in words(capsys.readouterr().err)
+    assert rows(data_dir) == before
+
+
+def test_without_endpoints_it_says_how_to_add_one_and_which_key_is_needed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert started(tmp_path).close()
+
+    assert run(["webhooks", "endpoints", "--data-dir", str(tmp_path)]) == 0
+    assert "greenroom webhooks add URL --key NAME" in capsys.readouterr().out
+    assert run(["webhooks", "add", URL, "--data-dir", str(tmp_path)]) == 2
+    assert "name the API key that signs" in words(capsys.readouterr().err)
