@@ -158,6 +158,8 @@ class Notifier(Carrier):
     def on_requeued(self, requeued: Requeued, stamp: Stamped) -> None:
         """Somebody asked for these to be sent again."""
         rows = [_delivery_of(row) for row in requeued.rows]
+        for row in rows:
+            row.queued_at_ns = stamp.at_ns  # it is given its full time again
         self.decide(self.outbox.requeued(rows, stamp.at_ns), stamp.at_ns)
         self._await_sweep()
 
