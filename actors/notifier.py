@@ -34,6 +34,7 @@ from ._base import ActorAddress, Configure, stamped, told
 from .carrier import Carrier
 from .estate import Inherit
 
+FIRST_FAILURE: Final = 300  # only a retry's wait has jitter
 UNFINISHED: Final = "webhook_unfinished"
 
 
@@ -104,7 +105,8 @@ class Notifier(Carrier):
     def on_attempt_ended(self, ended: AttemptEnded, stamp: Stamped) -> None:
         """Delivered, to be retried, or given up."""
         self._judging = ended, stamp.at_ns
-        fraction = derive_fraction(stamp.position, ended.delivery_id)
+        is_retried = ended.status is None or ended.status >= FIRST_FAILURE
+        fraction = derive_fraction(stamp.position, ended.delivery_id) if is_retried else 0.0
         self.decide(self.outbox.attempt_ended(ended, stamp.at_ns, fraction), stamp.at_ns)
 
     @stamped(RetryDue)
