@@ -28,7 +28,7 @@ from ..errors import ConfigError, UnsendableError
 from ..messages import calls
 from ..messages.control import Stamped
 from ..messages.deliveries import Kept, KeysLoaded, Loaded, NotKept, Requeued, StoredDelivery
-from ..messages.endpoints import Endpoint, EndpointChanged, EndpointRemoved, Origin
+from ..messages.endpoints import Endpoint, EndpointChanged, EndpointRemoved, Origin, StopSending
 from ..messages.outputs import AttemptEnded, LaneDue, Notify, RetryDue, SweepDue
 from ._base import ActorAddress, Configure, stamped, told
 from .carrier import Carrier
@@ -178,6 +178,11 @@ class Notifier(Carrier):
         if (endpoint := self._endpoints.pop(removed.endpoint_id, None)) is not None:
             del self._signing[endpoint.id]
             self._set_lane(endpoint, stamp.at_ns, is_enabled=False)
+
+    @stamped(StopSending)
+    def on_stop_sending(self, stop: StopSending, stamp: Stamped) -> None:
+        """The rest is for the next start."""
+        self.outbox.pause()
 
     # ── the end, and failures ───────────────────────────────────────────────────────────────
 
