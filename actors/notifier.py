@@ -38,12 +38,13 @@ from ..errors import ConfigError, UnsendableError
 from ..messages import calls
 from ..messages.control import Stamped
 from ..messages.deliveries import Kept, KeysLoaded, Loaded, NotKept, Requeued, StoredDelivery
-from ..messages.endpoints import Endpoint, EndpointChanged, EndpointRemoved, Origin
+from ..messages.endpoints import Endpoint, EndpointChanged, EndpointRemoved, Origin, StopSending
 from ..messages.outputs import AttemptEnded, LaneDue, Notify, RetryDue, SweepDue
 from ._base import ActorAddress, Configure, stamped, told
 from .carrier import Carrier
 from .estate import Inherit
 
+FIRST_FAILURE: Final = 300  # only a retry's wait has jitter
 UNFINISHED: Final = "webhook_unfinished"
 
 
@@ -117,7 +118,8 @@ class Notifier(Carrier):
     def on_attempt_ended(self, ended: AttemptEnded, stamp: Stamped) -> None:
         """Delivered, to be retried, or given up."""
         self._judging = ended, stamp.at_ns
-        fraction = derive_fraction(stamp.position, ended.delivery_id)
+        is_retried = ended.status is None or ended.status >= FIRST_FAILURE
+        fraction = derive_fraction(stamp.position, ended.delivery_id) if is_retried else 0.0
         self.decide(self.outbox.attempt_ended(ended, stamp.at_ns, fraction), stamp.at_ns)
 
     @stamped(RetryDue)
@@ -171,6 +173,8 @@ class Notifier(Carrier):
     def on_requeued(self, requeued: Requeued, stamp: Stamped) -> None:
         """Somebody asked for these to be sent again."""
         rows = [_delivery_of(row) for row in requeued.rows]
+        for row in rows:
+            row.queued_at_ns = stamp.at_ns  # it is given its full time again
         self.decide(self.outbox.requeued(rows, stamp.at_ns), stamp.at_ns)
         self._await_sweep()
 
@@ -187,6 +191,11 @@ class Notifier(Carrier):
         if (endpoint := self._endpoints.pop(removed.endpoint_id, None)) is not None:
             del self._signing[endpoint.id]
             self._set_lane(endpoint, stamp.at_ns, is_enabled=False)
+
+    @stamped(StopSending)
+    def on_stop_sending(self, stop: StopSending, stamp: Stamped) -> None:
+        """The rest is for the next start."""
+        self.outbox.pause()
 
     # ── the end, and failures ───────────────────────────────────────────────────────────────
 
