@@ -96,11 +96,9 @@ class Store:
         self._watchers: list[Watcher] = []
         self._later: list[tuple[float, _Signal]] = []  # when it is due; of the store's thread
         self._seen_version = -1  # of the data; never SQLite's own
-        self._look_again = False
+        self._look_again = self._failed = self._closed = False
         self._written = self._groups = self._lost = 0
-        self._failed = False
         self._last_error = ""
-        self._closed = False
         self._busy_until = 0.0  # monotonic; of the store's thread
         self._lock = threading.Lock()  # nothing is queued behind the end
         metrics.store_failed(failed=False)

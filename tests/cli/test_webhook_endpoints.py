@@ -16,10 +16,8 @@ import greenroom
 from greenroom.adapters.database import open_beside, transaction
 from greenroom.adapters.endpoint_book import select_endpoints
 from greenroom.cli.app import run
-from greenroom.core.signatures import SigningKey
 from greenroom.messages.endpoints import Endpoint, Origin
-from greenroom.receiver.verification import Scheme, verify
-from greenroom.testing.loopback import HttpReceiver, LoopThread, respond
+from greenroom.testing.loopback import HttpReceiver, LoopThread
 
 URL: Final = "http://h.example/hook"
 SECRET: Final = "s" * 32
@@ -282,59 +280,6 @@ def test_a_malformed_row_is_named_and_can_be_removed(
 
     assert command("remove", configured["id"]) == 0
     assert answer("endpoints") == []
-
-
-# ── test ────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_test_webhook_is_sent_and_its_answer_told(
-    command: Command,
-    answer: Answer,
-    receiver: HttpReceiver,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv(VARIABLE, OWN_SECRET)
-    added = answer("add", receiver.url(), "--key", "own", "--secret", "--allow-private")
-
-    assert command("test", added["id"]) == 0
-    assert "delivered in " in capsys.readouterr().out
-    receiver.handler = respond(503)
-    assert command("test", added["id"], "--json") == 1
-    outcome = json.loads(capsys.readouterr().out)
-    assert (outcome["is_delivered"], outcome["status"], outcome["error"]) == (False, 503, "")
-
-    first = receiver.received[0]
-    sender = verify(
-        dict(first.request.headers),
-        first.body,
-        [SigningKey("own", OWN_SECRET)],
-        now_s=int(first.request.headers["webhook-timestamp"]),
-        tolerance_seconds=1.0,
-        require=Scheme.LIVEKIT | Scheme.STANDARD,
-    )
-    assert sender.sequence is None
-    assert json.loads(first.body)["event"] == "greenroom_test"
-
-
-def test_the_secret_of_a_key_of_the_settings_is_asked_for_to_test(
-    command: Command,
-    answer: Answer,
-    receiver: HttpReceiver,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    added = answer("add", receiver.url(), "--allow-private")
-
-    assert command("test", added["id"]) == 2
-    said = words(capsys.readouterr().err)
-    assert (
-        "the secret of key is known to the running greenroom only: give it with --secret" in said
-    )
-    assert receiver.received == []
-
-    monkeypatch.setenv(VARIABLE, SECRET)
-    assert command("test", added["id"], "--secret") == 0
 
 
 # ── mistakes ────────────────────────────────────────────────────────────────────────────────

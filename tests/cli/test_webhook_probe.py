@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import pytest
+
+import greenroom
+from greenroom.adapters.database import open_beside
+from greenroom.adapters.endpoint_book import select_endpoints
+from greenroom.cli.app import run
+from greenroom.core.signatures import SigningKey
+from greenroom.messages.endpoints import Endpoint
+from greenroom.receiver.verification import Scheme, verify
+from greenroom.testing.loopback import HttpReceiver, LoopThread, respond
+
+URL: Final = "http://h.example/hook"
+SECRET: Final = "s" * 32
+OWN_SECRET: Final = "o" * 32
+VARIABLE: Final = "GREENROOM_WEBHOOK_SECRET"
+
+Command: TypeAlias = Callable[..., int]
+Answer: TypeAlias = Callable[..., Any]
+
+
+def started(directory: Path, *urls: str) -> greenroom.Telemetry:
+    webhook = greenroom.WebhookSettings(
+        urls=urls, api_key="key", keys={"key": SECRET}, allow_private=True
+    )
+    return greenroom.start(webhook=webhook, data_dir=directory)
+
+
+@pytest.fixture
+def receiver() -> Iterator[HttpReceiver]:
+    thread = LoopThread()
+    receiver = HttpReceiver(thread)
+    yield receiver
+    receiver.close()
+    thread.close()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """Of a greenroom with one URL, which has ended."""
+    assert started(tmp_path, URL).close()
+    return tmp_path
+
+
+@pytest.fixture
+def command(data_dir: Path) -> Command:
+    def command(name: str, *arguments: str) -> int:
+        return run(["webhooks", name, *arguments, "--data-dir", str(data_dir)])
+
+    return command
+
+
+@pytest.fixture
+def answer(command: Command, capsys: pytest.CaptureFixture[str]) -> Answer:
+    """What a command that succeeds prints as JSON."""
+
+    def answer(*arguments: str) -> Any:
+        capsys.readouterr()
+        assert command(*arguments, "--json") == 0
+        return json.loads(capsys.readouterr().out)
+
+    return answer
+
+
+def rows(directory: Path) -> list[Endpoint]:
+    with closing(open_beside(directory)) as connection:
+        return select_endpoints(connection)
+
+
+def words(text: str) -> str:
+    """Without the frame and the line breaks that depend on a terminal's width."""
+    return " ".join(text.replace("│", " ").split())
+
+
+def test_a_test_webhook_is_sent_and_its_answer_told(
+    command: Command,
+    answer: Answer,
+    receiver: HttpReceiver,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(VARIABLE, OWN_SECRET)
+    added = answer("add", receiver.url(), "--key", "own", "--secret", "--allow-private")
+
+    assert command("test", added["id"]) == 0
+    assert "delivered in " in capsys.readouterr().out
+    receiver.handler = respond(503)
+    assert command("test", added["id"], "--json") == 1
+    outcome = json.loads(capsys.readouterr().out)
+    assert (outcome["is_delivered"], outcome["status"], outcome["error"]) == (False, 503, "")
+
+    first = receiver.received[0]
+    sender = verify(
+        dict(first.request.headers),
+        first.body,
+        [SigningKey("own", OWN_SECRET)],
+        now_s=int(first.request.headers["webhook-timestamp"]),
+        tolerance_seconds=1.0,
+        require=Scheme.LIVEKIT | Scheme.STANDARD,
+    )
+    assert sender.sequence is None
+    assert json.loads(first.body)["event"] == "greenroom_test"
+
+
+def test_the_secret_of_a_key_of_the_settings_is_asked_for_to_test(
+    command: Command,
+    answer: Answer,
+    receiver: HttpReceiver,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    added = answer("add", receiver.url(), "--allow-private")
+
+    assert command("test", added["id"]) == 2
+    said = words(capsys.readouterr().err)
+    assert (
+        "the secret of key is known to the running greenroom only: give it with --secret" in said
+    )
+    assert receiver.received == []
+
+    monkeypatch.setenv(VARIABLE, SECRET)
+    assert command("test", added["id"], "--secret") == 0
