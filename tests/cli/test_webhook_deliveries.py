@@ -54,23 +54,8 @@ def bench(tmp_path: Path) -> Iterator[OutboxBench]:
 
 
 @pytest.fixture
-def command(bench: OutboxBench) -> Command:
-    def command(name: str, *arguments: str) -> int:
-        return run(["webhooks", name, *arguments, "--data-dir", str(bench.directory)])
-
-    return command
-
-
-@pytest.fixture
-def answer(command: Command, capsys: pytest.CaptureFixture[str]) -> Answer:
-    """What a command that succeeds prints as JSON."""
-
-    def answer(*arguments: str) -> Any:
-        capsys.readouterr()
-        assert command(*arguments, "--json") == 0
-        return json.loads(capsys.readouterr().out)
-
-    return answer
+def data_dir(bench: OutboxBench) -> Path:
+    return bench.directory
 
 
 def states(answer: Answer) -> list[str]:
@@ -90,11 +75,11 @@ BEFORE: Final = ["del", "dea", "pen", "dea", "pen", "pen"]
 
 
 def test_the_list_has_a_line_for_each_delivery_newest_first(
-    command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    webhooks: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
 
-    assert command("list", "--limit", "2") == 0
+    assert webhooks("list", "--limit", "2") == 0
 
     head, first, second, more = capsys.readouterr().out.splitlines()
     columns = "id state when (UTC) endpoint key sequence event tries status error"
@@ -127,9 +112,9 @@ def test_filters_are_all_met(answer: Answer, options: list[str], ids: list[int])
 
 
 def test_an_empty_list_is_told_in_words(
-    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    webhooks: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command("list", "--room", "z") == 0
+    assert webhooks("list", "--room", "z") == 0
     assert capsys.readouterr().out == "no delivery is like that\n"
 
     empty = OutboxBench(tmp_path / "empty")
@@ -143,9 +128,9 @@ def test_an_empty_list_is_told_in_words(
 
 
 def test_a_delivery_is_shown_with_all_that_is_known_and_its_body(
-    command: Command, capsys: pytest.CaptureFixture[str]
+    webhooks: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command("show", "5") == 0
+    assert webhooks("show", "5") == 0
 
     assert capsys.readouterr().out == (
         "delivery 5, pending\n"
@@ -194,9 +179,9 @@ def test_a_body_that_is_no_json_is_shown_as_text(answer: Answer, bench: OutboxBe
 
 
 def test_what_is_over_is_sent_again_from_its_first_attempt_by_the_next_process(
-    command: Command, answer: Answer, bench: OutboxBench, capsys: pytest.CaptureFixture[str]
+    webhooks: Command, answer: Answer, bench: OutboxBench, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command("replay", "4", "1", "6") == 0
+    assert webhooks("replay", "4", "1", "6") == 0
 
     said = capsys.readouterr().out
     assert (
@@ -226,24 +211,24 @@ def test_what_is_over_is_sent_again_from_its_first_attempt_by_the_next_process(
     ids=str,
 )
 def test_a_stretch_of_a_room_is_sent_again(
-    command: Command, answer: Answer, options: list[str], after: list[str]
+    webhooks: Command, answer: Answer, options: list[str], after: list[str]
 ) -> None:
-    assert command("replay", *options) == 0
+    assert webhooks("replay", *options) == 0
 
     assert states(answer) == after
 
 
 def test_what_waits_for_its_next_attempt_is_tried_now(
-    command: Command, answer: Answer, capsys: pytest.CaptureFixture[str]
+    webhooks: Command, answer: Answer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command("retry", "5", "6") == 0
+    assert webhooks("retry", "5", "6") == 0
     said = capsys.readouterr().out
     assert "marked 1 delivery: the running greenroom takes it" in said
     assert "left 1: no attempt of them failed: their turn comes by itself" in said
     assert states(answer) == ["del", "dea", "pen", "dea", "rep", "pen"]
     assert answer("show", "5")["attempts"] == 3
 
-    assert command("retry", "--endpoint", "a") == 0
+    assert webhooks("retry", "--endpoint", "a") == 0
     assert "nothing to send" in capsys.readouterr().out
 
 
@@ -254,10 +239,10 @@ def test_all_of_an_endpoint_that_waits_is_tried_now(answer: Answer) -> None:
 
 
 def test_an_endpoint_that_gets_nothing_at_present_is_told(
-    command: Command, answer: Answer, bench: OutboxBench, capsys: pytest.CaptureFixture[str]
+    webhooks: Command, answer: Answer, bench: OutboxBench, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bench.run("UPDATE deliveries SET state = 'dead' WHERE endpoint = 'b'")
-    assert command("replay", "3") == 0
+    assert webhooks("replay", "3") == 0
     said = capsys.readouterr().out
     assert "note: endpoint b is disabled (Friday): they wait until it is enabled" in said
 
@@ -289,13 +274,13 @@ def test_an_endpoint_that_gets_nothing_at_present_is_told(
     ids=str,
 )
 def test_a_mistake_is_explained_and_changes_nothing(
-    command: Command,
+    webhooks: Command,
     answer: Answer,
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
     why: str,
 ) -> None:
-    assert command(*arguments) == 2
+    assert webhooks(*arguments) == 2
 
     assert why in words(capsys.readouterr().err)
     assert states(answer) == BEFORE

@@ -4,7 +4,7 @@ import io
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -17,7 +17,7 @@ from greenroom.adapters.database import open_beside, transaction
 from greenroom.adapters.endpoint_book import select_endpoints
 from greenroom.cli.app import run
 from greenroom.messages.endpoints import Endpoint, Origin
-from greenroom.testing.loopback import HttpReceiver, LoopThread
+from greenroom.testing.loopback import HttpReceiver
 
 URL: Final = "http://h.example/hook"
 SECRET: Final = "s" * 32
@@ -36,39 +36,10 @@ def started(directory: Path, *urls: str) -> greenroom.Telemetry:
 
 
 @pytest.fixture
-def receiver() -> Iterator[HttpReceiver]:
-    thread = LoopThread()
-    receiver = HttpReceiver(thread)
-    yield receiver
-    receiver.close()
-    thread.close()
-
-
-@pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     """Of a greenroom with one URL, which has ended."""
     assert started(tmp_path, URL).close()
     return tmp_path
-
-
-@pytest.fixture
-def command(data_dir: Path) -> Command:
-    def command(name: str, *arguments: str) -> int:
-        return run(["webhooks", name, *arguments, "--data-dir", str(data_dir)])
-
-    return command
-
-
-@pytest.fixture
-def answer(command: Command, capsys: pytest.CaptureFixture[str]) -> Answer:
-    """What a command that succeeds prints as JSON."""
-
-    def answer(*arguments: str) -> Any:
-        capsys.readouterr()
-        assert command(*arguments, "--json") == 0
-        return json.loads(capsys.readouterr().out)
-
-    return answer
 
 
 def rows(directory: Path) -> list[Endpoint]:
@@ -100,19 +71,19 @@ def test_every_command_has_help_with_an_example(
 
 
 def test_the_settings_endpoints_are_listed_and_an_added_one_is_signed_as_they_are(
-    command: Command,
+    webhooks: Command,
     answer: Answer,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
 
-    assert command("add", "http://user:pass@two.example", "--room", "acme-*") == 0
+    assert webhooks("add", "http://user:pass@two.example", "--room", "acme-*") == 0
     said = capsys.readouterr().out
     assert "http://user:xxxxx@two.example: the running greenroom takes note within a s" in said
     assert "the secret of key must be in the settings of the running greenroom" in said
 
-    assert command("endpoints") == 0
+    assert webhooks("endpoints") == 0
     head, first, second = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert head == ["id", "state", "url", "keys", "events", "rooms", "origin", "reason"]
     assert first[1:] == ["active", URL, "key", "all", "all", "config"]
@@ -230,7 +201,7 @@ def test_an_update_changes_what_is_named_and_nothing_else(
 
 
 def test_an_endpoint_of_the_settings_can_be_disabled_and_enabled_again(
-    command: Command, answer: Answer, data_dir: Path
+    webhooks: Command, answer: Answer, data_dir: Path
 ) -> None:
     (configured,) = answer("endpoints")
 
@@ -244,7 +215,7 @@ def test_an_endpoint_of_the_settings_can_be_disabled_and_enabled_again(
     assert (enabled["state"], enabled["reason"]) == ("active", "")
 
 
-def test_an_endpoint_is_removed(command: Command, answer: Answer, data_dir: Path) -> None:
+def test_an_endpoint_is_removed(webhooks: Command, answer: Answer, data_dir: Path) -> None:
     added = answer("add", "https://two.example")
 
     assert answer("remove", added["id"]) == {"removed": added["id"]}
@@ -253,32 +224,32 @@ def test_an_endpoint_is_removed(command: Command, answer: Answer, data_dir: Path
 
 
 def test_an_endpoint_that_the_settings_lost_can_be_removed_and_not_enabled(
-    command: Command, answer: Answer, data_dir: Path, capsys: pytest.CaptureFixture[str]
+    webhooks: Command, answer: Answer, data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert started(data_dir).close()
     (vanished,) = answer("endpoints")
     assert vanished["reason"] == "the settings do not have it any more"
 
-    assert command("enable", vanished["id"]) == 2
+    assert webhooks("enable", vanished["id"]) == 2
     assert "start greenroom with its URL again, or add it" in words(capsys.readouterr().err)
 
-    assert command("remove", vanished["id"]) == 0
+    assert webhooks("remove", vanished["id"]) == 0
     assert rows(data_dir) == []
 
 
 def test_a_malformed_row_is_named_and_can_be_removed(
-    command: Command, answer: Answer, data_dir: Path, capsys: pytest.CaptureFixture[str]
+    webhooks: Command, answer: Answer, data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (configured,) = answer("endpoints")
     with closing(open_beside(data_dir, write=True)) as connection, transaction(connection):
         connection.execute("UPDATE endpoints SET settings = '{'")
 
-    assert command("endpoints") == 2
+    assert webhooks("endpoints") == 2
     said = capsys.readouterr().err
     assert f"endpoint {configured['id']}: malformed" in said
     assert f"greenroom webhooks remove {configured['id']}" in said
 
-    assert command("remove", configured["id"]) == 0
+    assert webhooks("remove", configured["id"]) == 0
     assert answer("endpoints") == []
 
 
@@ -305,7 +276,7 @@ def test_a_malformed_row_is_named_and_can_be_removed(
     ids=str,
 )
 def test_a_mistake_is_explained_and_changes_nothing(
-    command: Command,
+    webhooks: Command,
     data_dir: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -316,7 +287,7 @@ def test_a_mistake_is_explained_and_changes_nothing(
     before = rows(data_dir)
     given = [before[0].id if one == "CONFIGURED" else one for one in arguments]
 
-    assert command(*given) == 2
+    assert webhooks(*given) == 2
 
     assert why in words(capsys.readouterr().err)
     assert rows(data_dir) == before

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -11,11 +11,10 @@ import pytest
 import greenroom
 from greenroom.adapters.database import open_beside
 from greenroom.adapters.endpoint_book import select_endpoints
-from greenroom.cli.app import run
 from greenroom.core.signatures import SigningKey
 from greenroom.messages.endpoints import Endpoint
 from greenroom.receiver.verification import Scheme, verify
-from greenroom.testing.loopback import HttpReceiver, LoopThread, respond
+from greenroom.testing.loopback import HttpReceiver, respond
 
 URL: Final = "http://h.example/hook"
 SECRET: Final = "s" * 32
@@ -34,39 +33,10 @@ def started(directory: Path, *urls: str) -> greenroom.Telemetry:
 
 
 @pytest.fixture
-def receiver() -> Iterator[HttpReceiver]:
-    thread = LoopThread()
-    receiver = HttpReceiver(thread)
-    yield receiver
-    receiver.close()
-    thread.close()
-
-
-@pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     """Of a greenroom with one URL, which has ended."""
     assert started(tmp_path, URL).close()
     return tmp_path
-
-
-@pytest.fixture
-def command(data_dir: Path) -> Command:
-    def command(name: str, *arguments: str) -> int:
-        return run(["webhooks", name, *arguments, "--data-dir", str(data_dir)])
-
-    return command
-
-
-@pytest.fixture
-def answer(command: Command, capsys: pytest.CaptureFixture[str]) -> Answer:
-    """What a command that succeeds prints as JSON."""
-
-    def answer(*arguments: str) -> Any:
-        capsys.readouterr()
-        assert command(*arguments, "--json") == 0
-        return json.loads(capsys.readouterr().out)
-
-    return answer
 
 
 def rows(directory: Path) -> list[Endpoint]:
@@ -80,7 +50,7 @@ def words(text: str) -> str:
 
 
 def test_a_test_webhook_is_sent_and_its_answer_told(
-    command: Command,
+    webhooks: Command,
     answer: Answer,
     receiver: HttpReceiver,
     monkeypatch: pytest.MonkeyPatch,
@@ -89,10 +59,10 @@ def test_a_test_webhook_is_sent_and_its_answer_told(
     monkeypatch.setenv(VARIABLE, OWN_SECRET)
     added = answer("add", receiver.url(), "--key", "own", "--secret", "--allow-private")
 
-    assert command("test", added["id"]) == 0
+    assert webhooks("test", added["id"]) == 0
     assert "delivered in " in capsys.readouterr().out
     receiver.handler = respond(503)
-    assert command("test", added["id"], "--json") == 1
+    assert webhooks("test", added["id"], "--json") == 1
     outcome = json.loads(capsys.readouterr().out)
     assert (outcome["is_delivered"], outcome["status"], outcome["error"]) == (False, 503, "")
 
@@ -110,7 +80,7 @@ def test_a_test_webhook_is_sent_and_its_answer_told(
 
 
 def test_the_secret_of_a_key_of_the_settings_is_asked_for_to_test(
-    command: Command,
+    webhooks: Command,
     answer: Answer,
     receiver: HttpReceiver,
     monkeypatch: pytest.MonkeyPatch,
@@ -118,7 +88,7 @@ def test_the_secret_of_a_key_of_the_settings_is_asked_for_to_test(
 ) -> None:
     added = answer("add", receiver.url(), "--allow-private")
 
-    assert command("test", added["id"]) == 2
+    assert webhooks("test", added["id"]) == 2
     said = words(capsys.readouterr().err)
     assert (
         "the secret of key is known to the running greenroom only: give it with --secret" in said
@@ -126,4 +96,4 @@ def test_the_secret_of_a_key_of_the_settings_is_asked_for_to_test(
     assert receiver.received == []
 
     monkeypatch.setenv(VARIABLE, SECRET)
-    assert command("test", added["id"], "--secret") == 0
+    assert webhooks("test", added["id"], "--secret") == 0

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,18 +7,9 @@ from livekit.protocol.models import Room
 
 import greenroom
 from greenroom.testing.fakes import RecordingAnalytics
-from greenroom.testing.loopback import HttpReceiver, LoopThread
+from greenroom.testing.loopback import HttpReceiver
 
 SECRET = "s" * 32
-
-
-@pytest.fixture
-def receiver() -> Iterator[HttpReceiver]:
-    thread = LoopThread()
-    receiver = HttpReceiver(thread)
-    yield receiver
-    receiver.close()
-    thread.close()
 
 
 @pytest.mark.parametrize(("settings", "requests"), [({}, 0), ({"allow_private": True}, 1)])
