@@ -176,7 +176,10 @@ def retry(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Try deliveries now that wait for their next attempt; the attempts so far still count."""
+    """Try deliveries now that wait for their next attempt; the attempts so far still count.
+
+    An endpoint that failed many times in a row is left alone all the same until its next probe.
+    """
     if bool(ids) == (endpoint is not None):
         raise typer.BadParameter("give IDs, or --endpoint EP", param_hint="ID")
     with opened(data_dir, write=True) as connection:
