@@ -93,6 +93,7 @@ class Notifier(Carrier):
         if chosen:
             key, body = event_key(event), encode_body(event)
             for endpoint in chosen:
+                self.metrics.webhooks.accepted(endpoint.id, at_ns)
                 offered = self.outbox.offer(endpoint.id, key, event, body, at_ns)
                 self._todo.extend((decision, at_ns) for decision in offered)
             self.carry_out()
@@ -105,7 +106,11 @@ class Notifier(Carrier):
         """Delivered, to be retried, or given up."""
         self._judging = ended, stamp.at_ns
         fraction = derive_fraction(stamp.position, ended.delivery_id)
-        self.decide(self.outbox.attempt_ended(ended, stamp.at_ns, fraction), stamp.at_ns)
+        lane = self.outbox.lane_of(ended.delivery_id)
+        decisions = self.outbox.attempt_ended(ended, stamp.at_ns, fraction)
+        if lane is not None and decisions:
+            self.metrics.webhooks.attempted(lane, ended)
+        self.decide(decisions, stamp.at_ns)
 
     @stamped(RetryDue)
     def on_retry_due(self, due: RetryDue, stamp: Stamped) -> None:
@@ -124,6 +129,8 @@ class Notifier(Carrier):
             return  # a wake-up that came twice must not make two of every one after it
         self._awaits_sweep = False
         self.decide(self.outbox.sweep(stamp.at_ns), stamp.at_ns)
+        for lane in self.outbox.lanes.values():
+            self.metrics.webhooks.correct(lane)
         self._await_sweep()
 
     # ── the store ───────────────────────────────────────────────────────────────────────────
@@ -157,7 +164,13 @@ class Notifier(Carrier):
     @stamped(Requeued)
     def on_requeued(self, requeued: Requeued, stamp: Stamped) -> None:
         """Somebody asked for these to be sent again."""
-        rows = [_delivery_of(row) for row in requeued.rows]
+        rows = []
+        for row in requeued.rows:
+            delivery = _delivery_of(row)
+            if not row.attempts:  # it was over, and begins anew: its age, too
+                delivery.queued_at_ns = stamp.at_ns
+                self.metrics.webhooks.accepted(row.endpoint, stamp.at_ns)
+            rows.append(delivery)
         self.decide(self.outbox.requeued(rows, stamp.at_ns), stamp.at_ns)
         self._await_sweep()
 
@@ -173,6 +186,7 @@ class Notifier(Carrier):
         """No new events; what waits stays where it is."""
         if (endpoint := self._endpoints.pop(removed.endpoint_id, None)) is not None:
             del self._signing[endpoint.id]
+            self.metrics.webhooks.forget(endpoint.id)
             self._set_lane(endpoint, stamp.at_ns, is_enabled=False)
 
     # ── the end, and failures ───────────────────────────────────────────────────────────────
@@ -204,6 +218,8 @@ class Notifier(Carrier):
         self._signing[endpoint.id] = signing_keys(endpoint, self._webhook.keys)
         self._endpoints[endpoint.id] = endpoint
         self._set_lane(endpoint, at_ns, is_enabled=endpoint.is_enabled)
+        oldest_ns = None if self.store is None else self.store.oldest_ns.get(endpoint.id)
+        self.metrics.webhooks.put(endpoint, self.outbox.lanes[endpoint.id], oldest_ns)
 
     def _set_lane(self, endpoint: Endpoint, at_ns: int, *, is_enabled: bool) -> None:
         decisions = self.outbox.set_lane(

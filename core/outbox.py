@@ -56,7 +56,7 @@ from .delivery import (
 from .gate import Gate
 from .lane import Lane, Limits, Queue, State
 from .outbox_statistics import OutboxStatistics, count_up
-from .retry import Verdict, classify, failure_text, wait_seconds
+from .retry import Verdict, cause_of, classify, failure_text, wait_seconds
 from .shelf import Shelf
 from .times import NS_PER_SECOND, to_ns
 from .turns import Turns
@@ -213,13 +213,14 @@ class Outbox:
         ):
             decisions.append(self._back_off(queue, ended, now_ns, fraction))
         else:
-            outcome, error = Outcome.SUCCESS, ""
+            outcome, error, cause = Outcome.SUCCESS, "", ""
             if verdict is not Verdict.DELIVERED:
                 outcome, error = Outcome.FAILURE, failure_text(lane.url, ended, verdict)
+                cause = cause_of(verdict, ended.status)
             if ended.status in policy.disable_statuses:
                 lane.is_enabled = False
                 decisions.append(Disable(lane.endpoint_id, f"it answered {ended.status}"))
-            done = self._turns.done(queue, outcome, now_ns, error=error, last=ended)
+            done = self._turns.done(queue, outcome, now_ns, error=error, last=ended, cause=cause)
             decisions.append(done)
             decisions += self._turns.next(queue, now_ns)
         if is_up_again:
@@ -271,6 +272,11 @@ class Outbox:
             dropped_full=self._dropped_full,
             stale=self._stale,
         )
+
+    def lane_of(self, delivery_id: int) -> Lane | None:
+        """Whose attempt it is to be delivered; None: it is no queue's head."""
+        queue = self._turns.by_head.get(delivery_id)
+        return None if queue is None else queue.lane
 
     # ── helpers ─────────────────────────────────────────────────────────────────────────────
 

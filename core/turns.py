@@ -6,7 +6,18 @@ from collections.abc import Iterable, Iterator
 
 from ..config import DeliveryPolicy
 from ..messages.outputs import AttemptEnded
-from .delivery import TOO_OLD, Decision, Delivery, Done, Load, Outcome, Send, Wait, WakeLane
+from .delivery import (
+    EXHAUSTED,
+    TOO_OLD,
+    Decision,
+    Delivery,
+    Done,
+    Load,
+    Outcome,
+    Send,
+    Wait,
+    WakeLane,
+)
 from .gate import Breaker
 from .lane import Lane, Limits, Queue, State
 from .times import NS_PER_SECOND, to_ns
@@ -87,6 +98,7 @@ class Turns:
         reason: str = "",
         error: str = "",
         last: AttemptEnded | None = None,
+        cause: str = "",
     ) -> Done:
         """The head has ended, and there is none for now."""
         head, queue.head = queue.head, None
@@ -97,7 +109,7 @@ class Turns:
         status = None if last is None else last.status
         queue.state, queue.attempt = State.IDLE, 0
         self.ended[outcome] += 1
-        return Done(head, outcome, reason, error, attempts, status, now_ns)
+        return Done(head, outcome, reason, error, attempts, status, now_ns, cause)
 
     def waits(self, lanes: Iterable[Lane], now_ns: int) -> Iterator[Decision]:
         """See `Outbox.waits`. Lanes that are held back are looked at at once."""
@@ -133,7 +145,7 @@ class Turns:
         return decisions
 
     def _given_up(self, queue: Queue, now_ns: int) -> Done:
-        return self.done(queue, Outcome.FAILURE, now_ns, error=GIVEN_UP_UNTRIED)
+        return self.done(queue, Outcome.FAILURE, now_ns, error=GIVEN_UP_UNTRIED, cause=EXHAUSTED)
 
     def _wake(self, lane: Lane, now_ns: int) -> list[Decision]:
         """Have the lane looked at when its gate may open again by the passing of time."""

@@ -44,6 +44,13 @@ def quoted(text: str) -> str:
 _QUOTES: Final = {'"': '\\"', "\\": "\\\\"}
 
 
+def host_of(url: str) -> str:
+    """Host and port of `url` as they stand there, without credentials, path or query."""
+    scheme, slashes, rest = url.partition("//")
+    authority = re.split("[/?#]", rest if slashes else scheme, maxsplit=1)[0]
+    return authority.rpartition("@")[2]
+
+
 def check_url(url: str) -> None:
     """Make sure that a POST to `url` can be tried at all.
 
