@@ -11,6 +11,8 @@ Each endpoint has a *lane*, and in it one queue for each key. Its first event is
     IN_FLIGHT    attempt n   n ended: no use, or the last       *turn* (Done FAILURE)
     BACKING_OFF  n + 1 due   retry n + 1 due                    *pass*
     BACKING_OFF  n + 1 due   the endpoint is up again           *pass*
+    BACKING_OFF  n + 1 due   a probe is due, none is BLOCKED    IN_FLIGHT (Send n + 1)
+    IN_FLIGHT    probe       it ended, worth another            BACKING_OFF (Wait n + 1), as before
     BLOCKED      n due       there is room, a token, a probe    *pass*
     IDLE         none        sweep, unused for idle_seconds     forgotten
     any          any         any other attempt or retry         same (), counted as stale
@@ -206,11 +208,12 @@ class Outbox:
             lane.gate.failed(now_ns, fraction)
         else:
             is_up_again = lane.gate.answered()
-        if (
-            verdict is Verdict.RETRY
-            and ended.attempt < policy.max_attempts
-            and not self._turns.is_hopeless(queue.head, policy, now_ns)
-        ):
+        may_retry = verdict is Verdict.RETRY and not self._turns.is_hopeless(
+            queue.head, policy, now_ns
+        )
+        if may_retry and queue.due_at_ns > now_ns:
+            decisions.append(self._turns.wait_on(queue, queue.head, now_ns))
+        elif may_retry and ended.attempt < policy.max_attempts:
             decisions.append(self._back_off(queue, ended, now_ns, fraction))
         else:
             outcome, error, cause = Outcome.SUCCESS, "", ""
