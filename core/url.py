@@ -45,9 +45,11 @@ _QUOTES: Final = {'"': '\\"', "\\": "\\\\"}
 
 
 def host_of(url: str) -> str:
-    """Host and port of `url` as they stand there, without credentials, path or query."""
-    scheme, slashes, rest = url.partition("//")
-    authority = re.split("[/?#]", rest if slashes else scheme, maxsplit=1)[0]
+    """Host and port of `url` as they stand there; empty if they might be a part of a password."""
+    place = re.split("[?#]", url, maxsplit=1)[0].partition("//")[2]
+    authority, _, path = place.partition("/")
+    if ":" in authority and "@" in path:
+        return ""
     return authority.rpartition("@")[2]
 
 

@@ -1,16 +1,25 @@
-"""A telemetry on a virtual clock that sends webhooks to sites of `webhook_site`: days in a second."""
+"""A telemetry on a virtual clock that sends webhooks to `webhook_site`: days in a second."""
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 from livekit.protocol.models import Room
 
+from ..adapters.database import open_beside
+from ..adapters.delivery_queries import (
+    DeliveryFilter,
+    DeliveryRecord,
+    mark_deliveries,
+    select_deliveries,
+)
 from ..config import WebhookSettings
 from ..core.series import flatten
 from ..core.times import NS_PER_SECOND, to_ns
 from ..launch import start
+from ..messages.deliveries import DeliveryState
 from ..runtime.clock import VirtualClock
 from ..system import Telemetry
 from .loopback import LoopThread
@@ -41,7 +50,9 @@ class Course:
         assert self._telemetry is not None
         return self._telemetry
 
-    def site(self, script: Script | None = None, keys: dict[str, str] | None = None) -> WebhookSite:
+    def site(
+        self, script: Script | None = None, keys: dict[str, str] | None = None
+    ) -> WebhookSite:
         """A new site."""
         self._sites.append(WebhookSite(self._thread, self.clock, keys or KEYS, script))
         return self._sites[-1]
@@ -68,6 +79,25 @@ class Course:
         """Let it pass, and what is due then happen."""
         self.telemetry.advance_to(self.clock.now_ns() + to_ns(seconds))
         assert self.telemetry.sync()
+
+    def replay(self, *ids: int) -> None:
+        """Have these sent again, as another process asks for it, and notice that."""
+        assert self.data_dir is not None
+        with closing(open_beside(self.data_dir, write=True)) as connection:
+            assert mark_deliveries(connection, ids) == len(ids)
+        store = self.telemetry._store
+        assert store is not None
+        store.watch(lambda _: False)  # whoever is new has the store look at once
+        for _ in range(2):
+            store.submit(lambda _: None).result()
+        self.pass_time(0.0)
+
+    def dead(self) -> list[DeliveryRecord]:
+        """What was given up and is in the directory, in order."""
+        assert self.data_dir is not None
+        with closing(open_beside(self.data_dir)) as connection:
+            found = select_deliveries(connection, DeliveryFilter(state=DeliveryState.DEAD))
+        return sorted(found, key=lambda one: one.id)
 
     def elapsed(self) -> float:
         """Seconds since the beginning."""
