@@ -28,7 +28,7 @@ from .core.webhook_checks import check_webhook
 from .errors import LifecycleError, SystemBrokenError, SystemClosedError
 from .messages.calls import Call, FlushStats
 from .messages.control import AskWorkers, DeadLetter, Drain, Input, Workers
-from .messages.endpoints import EndpointInput
+from .messages.endpoints import EndpointInput, StopSending
 from .runtime.base import InProcessBase
 from .runtime.clock import SystemClock, VirtualClock
 from .runtime.door import Door
@@ -40,6 +40,7 @@ from .service.webhooks import Webhooks
 
 EXIT_SECONDS: Final = 2.0  # sentry-sdk's bound for the flush at interpreter exit
 ASK_SECONDS: Final = 10.0
+DELIVERY_PART: Final = 0.5  # of the time that is left at close(), if there is a store
 DIGEST_SECONDS: Final = 1.0  # at close(), for the notifier to learn which attempts were cut off
 CLOSED: Final = "the telemetry is closed; start another one"
 
@@ -226,7 +227,7 @@ class Telemetry(TelemetryCalls):
         self._door.enter(self._supervisor, FlushStats())
         try:
             self._system.tell(self._guardian, Drain())
-            complete = self._base.quiesce(limit.left()) & self._poster.close(limit.left())
+            complete = self._deliver(limit)
             self._base.barrier(shorten(DIGEST_SECONDS, limit.left()))
         except SystemBrokenError:
             complete = False
@@ -243,6 +244,15 @@ class Telemetry(TelemetryCalls):
         if lost := self.metrics.lost() - lost_before:
             self._reporter.lost_at_close(lost)
         return complete and not lost
+
+    def _deliver(self, limit: Limit) -> bool:
+        """Let webhooks be delivered as long as there is time; with a store the rest is kept."""
+        if self._outbox is None:
+            return self._base.quiesce(limit.left()) & self._poster.close(limit.left())
+        if not self._base.quiesce(limit.part(DELIVERY_PART)):
+            self._door.enter(self._supervisor, StopSending())
+        self._poster.close(limit.part(DELIVERY_PART))
+        return self._base.barrier(limit.left())
 
     def _tell(self, call: Call) -> None:
         if self._closed:  # as _check_open, without the price of a call

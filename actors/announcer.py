@@ -18,7 +18,12 @@ from ..core.times import NS_PER_SECOND
 from ..messages import calls, track_calls
 from ..messages.calls import Call
 from ..messages.control import Stamped
-from ..messages.endpoints import EndpointChanged, EndpointRemoved
+from ..messages.endpoints import (
+    EndpointChanged,
+    EndpointInput,
+    EndpointRemoved,
+    StopSending,
+)
 from ..messages.outputs import (
     Notify,
     RecorderCommand,
@@ -129,8 +134,8 @@ class Announcer(GreenroomActor):
         extra = webhook_events.extra_webhooks(call.info)
         self._notify(webhook_events.webhook_of(call), stamp, extra)
 
-    @stamped(EndpointChanged, EndpointRemoved)
-    def on_endpoint(self, change: EndpointChanged | EndpointRemoved, stamp: Stamped) -> None:
+    @stamped(EndpointChanged, EndpointRemoved, StopSending)
+    def on_endpoint(self, change: EndpointInput, stamp: Stamped) -> None:
         """The notifier's, and not before the calls that were made before."""
         self.send(self.notifier, stamp)
 

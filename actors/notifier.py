@@ -28,12 +28,13 @@ from ..errors import ConfigError, UnsendableError
 from ..messages import calls
 from ..messages.control import Stamped
 from ..messages.deliveries import Kept, KeysLoaded, Loaded, NotKept, Requeued, StoredDelivery
-from ..messages.endpoints import Endpoint, EndpointChanged, EndpointRemoved, Origin
+from ..messages.endpoints import Endpoint, EndpointChanged, EndpointRemoved, Origin, StopSending
 from ..messages.outputs import AttemptEnded, LaneDue, Notify, RetryDue, SweepDue
 from ._base import ActorAddress, Configure, stamped, told
 from .carrier import Carrier
 from .estate import Inherit
 
+FIRST_FAILURE: Final = 300  # only a retry's wait has jitter
 UNFINISHED: Final = "webhook_unfinished"
 
 
@@ -105,7 +106,8 @@ class Notifier(Carrier):
     def on_attempt_ended(self, ended: AttemptEnded, stamp: Stamped) -> None:
         """Delivered, to be retried, or given up."""
         self._judging = ended, stamp.at_ns
-        fraction = derive_fraction(stamp.position, ended.delivery_id)
+        is_retried = ended.status is None or ended.status >= FIRST_FAILURE
+        fraction = derive_fraction(stamp.position, ended.delivery_id) if is_retried else 0.0
         lane = self.outbox.lane_of(ended.delivery_id)
         decisions = self.outbox.attempt_ended(ended, stamp.at_ns, fraction)
         if lane is not None and decisions:
@@ -164,13 +166,11 @@ class Notifier(Carrier):
     @stamped(Requeued)
     def on_requeued(self, requeued: Requeued, stamp: Stamped) -> None:
         """Somebody asked for these to be sent again."""
-        rows = []
-        for row in requeued.rows:
-            delivery = _delivery_of(row)
-            if not row.attempts:  # it was over, and begins anew: its age, too
-                delivery.queued_at_ns = stamp.at_ns
-                self.metrics.webhooks.accepted(row.endpoint, stamp.at_ns)
-            rows.append(delivery)
+        rows = [_delivery_of(row) for row in requeued.rows]
+        for row in rows:
+            row.queued_at_ns = stamp.at_ns  # it is given its full time again
+            if not row.attempts:  # it was over; one that was pending is counted already
+                self.metrics.webhooks.accepted(row.endpoint_id, stamp.at_ns)
         self.decide(self.outbox.requeued(rows, stamp.at_ns), stamp.at_ns)
         self._await_sweep()
 
@@ -188,6 +188,11 @@ class Notifier(Carrier):
             del self._signing[endpoint.id]
             self.metrics.webhooks.forget(endpoint.id)
             self._set_lane(endpoint, stamp.at_ns, is_enabled=False)
+
+    @stamped(StopSending)
+    def on_stop_sending(self, stop: StopSending, stamp: Stamped) -> None:
+        """The rest is for the next start."""
+        self.outbox.pause()
 
     # ── the end, and failures ───────────────────────────────────────────────────────────────
 

@@ -71,6 +71,7 @@ class AnalyticsThread:
         self._hold = hold
         self._release = release
         self._capacity = capacity
+        self._is_for_nobody = type(service) is NullAnalyticsService
         self._waiting: queue.SimpleQueue[tuple[str, object] | threading.Event | None]
         self._waiting = queue.SimpleQueue()
         self._closed = False
@@ -119,6 +120,8 @@ class AnalyticsThread:
         return not self._thread.is_alive()
 
     def _put(self, method: str, value: object) -> None:
+        if self._is_for_nobody:
+            return
         with self._lock:
             lost = self._reason_to_drop()
             if not lost:

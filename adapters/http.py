@@ -28,6 +28,7 @@ from ..errors import TransportError
 from ..messages.control import DeadLetter
 from ..messages.outputs import AttemptEnded
 from .exchange import Answer, Exchange
+from .loops import new_event_loop
 
 CONCURRENT_MAX: Final = 512  # half of the 1,024 descriptors that a process usually may open
 DOOR_RETRY_SECONDS: Final = 0.05
@@ -181,7 +182,7 @@ class HttpPoster:
     # ── on the thread ───────────────────────────────────────────────────────────────────────
 
     def _start(self) -> asyncio.AbstractEventLoop:
-        loop = asyncio.new_event_loop()
+        loop = new_event_loop()
         self._thread = threading.Thread(
             target=self._run, args=(loop,), name="greenroom-http", daemon=True
         )

@@ -35,6 +35,7 @@ from .store_statistics import StoreStatistics
 CAPACITY: Final = 10_000  # jobs that may wait
 GROUP_MAX: Final = 1_000  # jobs in one transaction: bounds how long another process waits
 POLL_SECONDS: Final = 1.0
+LINGER_SECONDS: Final = 0.002  # under load, for more to come into a group: a commit is a sync
 FULL: Final = "store_full"
 FAILED: Final = "store_failed"
 CLOSED: Final = "store_closed"
@@ -100,6 +101,7 @@ class Store:
         self._failed = False
         self._last_error = ""
         self._closed = False
+        self._busy_until = 0.0  # monotonic; of the store's thread
         self._lock = threading.Lock()  # nothing is queued behind the end
         metrics.store_failed(failed=False)
         self._thread = threading.Thread(target=self._run, name="greenroom-store", daemon=True)
@@ -248,6 +250,8 @@ class Store:
         signals: list[_Signal] = []
         try:
             item = self._waiting.get(timeout=patience_seconds)
+            if item is not None and time.monotonic() < self._busy_until:
+                time.sleep(LINGER_SECONDS)
             while item is not None:
                 if not isinstance(item, _Write):
                     signals.append(item)
@@ -273,6 +277,7 @@ class Store:
             self._count_failure(failure, wrote=True)
             self._drop(writes, FAILED, failure)
             return
+        self._busy_until = time.monotonic() + 2 * LINGER_SECONDS
         with self._lock:
             self._written += len(writes)
             self._groups += 1

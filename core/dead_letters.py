@@ -90,6 +90,7 @@ REPLAYS: Final[Mapping[type, Enters | Refusal]] = {
     deliveries.Requeued: STORED,
     endpoints.EndpointChanged: CHANGE_AGAIN,
     endpoints.EndpointRemoved: CHANGE_AGAIN,
+    endpoints.StopSending: "its process has ended since; there is nothing to do",
     **dict.fromkeys(
         (deliveries.KeptDelivery, deliveries.StoredDelivery, deliveries.EndedDelivery), PART
     ),

@@ -8,6 +8,7 @@ from typing import Final
 # livekit protocol utils/guid: 12 characters of shortuuid's alphabet (no 0 1 I O l)
 ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 SIZE: Final = 12
+_PAIRS: Final = tuple(low + high for high in ALPHABET for low in ALPHABET)  # half the divisions
 
 
 def derive_id(
@@ -34,11 +35,11 @@ def derive_id(
 def spell(digest: bytes) -> str:
     """Twelve characters of the alphabet, from at least 9 bytes."""
     number = int.from_bytes(digest, "big")
-    characters = []
-    for _ in range(SIZE):
-        number, remainder = divmod(number, len(ALPHABET))
-        characters.append(ALPHABET[remainder])
-    return "".join(characters)
+    pairs = []
+    for _ in range(SIZE // 2):
+        number, remainder = divmod(number, len(_PAIRS))
+        pairs.append(_PAIRS[remainder])
+    return "".join(pairs)
 
 
 def derive_fraction(position: int, index: int) -> float:

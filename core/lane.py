@@ -17,12 +17,16 @@ class Limits:
     """How much of what is in the store is in memory as well.
 
     Args:
-        window: Deliveries of one queue, the head apart.
+        window: Deliveries of one queue, the head apart, while there are few queues.
+        window_min: The same while there are many.
+        deliveries: Of one endpoint, as long as no window is at its minimum; some 3 KB each.
         queues: Queues of one endpoint.
         page: Keys that are asked for at a time.
     """
 
-    window: int = 64
+    window: int = 256
+    window_min: int = 4
+    deliveries: int = 25_600
     queues: int = 10_000
     page: int = 1_000
 
@@ -48,12 +52,17 @@ class Queue:
     waiting: deque[Delivery] = field(default_factory=deque)
     unkept: int = 0  # being written
     tail: int = 0  # in the store only
-    tail_since: int = 0  # of these, added since `is_loading`
-    is_loading: bool = False
+    tail_since: int = 0  # of these, added since more were asked for
+    asked: int = 0  # so many are to be loaded, and are on their way
     newest: int = 0  # the highest sequence that has been in memory
     used_at_ns: int = 0
     waits_since_ns: int = 0  # when it backed off the last time
     due_at_ns: int = 0
+
+    @property
+    def is_loading(self) -> bool:
+        """A part of its tail is on its way."""
+        return self.asked > 0
 
     @property
     def length(self) -> int:
@@ -118,6 +127,11 @@ class Lane:
             elif oldest_ns is None or first.queued_at_ns < oldest_ns:
                 oldest_ns = first.queued_at_ns
         return count, oldest_ns if is_known else None
+
+    def window(self, limits: Limits) -> int:
+        """How many deliveries of each queue are to be in memory now."""
+        share = limits.deliveries // max(len(self.queues), 1)
+        return max(min(share, limits.window), limits.window_min)
 
     def forget(self, queue: Queue) -> None:
         """Have no queue any more for its key."""

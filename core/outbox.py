@@ -89,6 +89,7 @@ class Outbox:
         self._turns = Turns(limits)
         self._shelf = Shelf(self._turns, limits)
         self._offered = self._stale = self._dropped_full = 0
+        self._is_paused = False
 
     def __repr__(self) -> str:
         return f"Outbox({self.statistics()})"
@@ -200,6 +201,9 @@ class Outbox:
         queue = self._awaited(State.IN_FLIGHT, ended.delivery_id, ended.attempt)
         if queue is None or queue.head is None:
             return ()
+        if self._is_paused and ended.status is None:
+            queue.state = State.BLOCKED  # cut off: it is made again after the next start
+            return ()
         lane, policy = queue.lane, queue.lane.policy
         verdict = classify(policy, ended.status, retryable=ended.retryable)
         decisions: list[Decision] = []
@@ -260,6 +264,12 @@ class Outbox:
             lane.forget_idle(oldest_ns)
             decisions += self._shelf.warm(lane)
         return tuple(decisions)
+
+    def pause(self) -> None:
+        """Send nothing more, because the process ends."""
+        self._is_paused = True
+        for lane in self.lanes.values():
+            lane.is_enabled = False
 
     def sweep_seconds(self) -> float:
         """How long to wait between two sweeps: half of the shortest `idle_seconds`."""

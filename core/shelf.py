@@ -30,7 +30,7 @@ class Shelf:
             return [Keep(delivery), *self.warm(lane)]
         queue = lane.queue_of(delivery.key)
         queue.used_at_ns = delivery.queued_at_ns
-        if queue.tail or len(queue.waiting) + queue.unkept >= self._limits.window:
+        if queue.tail or len(queue.waiting) + queue.unkept >= lane.window(self._limits):
             queue.add_to_tail()
         else:
             queue.unkept += 1
@@ -64,10 +64,8 @@ class Shelf:
 
     def loaded(self, queue: Queue, rows: Sequence[Delivery], now_ns: int) -> list[Decision]:
         """See `Outbox.loaded`."""
-        queue.is_loading = False
-        is_all = (
-            len(rows) < self._limits.window
-        )  # the store has the last word: rows may have been deleted
+        is_all = len(rows) < queue.asked  # if rows were deleted, there are fewer than counted
+        queue.asked = 0
         queue.tail = queue.tail_since if is_all else max(queue.tail - len(rows), 1)
         for delivery in rows:
             queue.newest = delivery.sequence
@@ -105,7 +103,7 @@ class Shelf:
             in_order = sorted((*queue.waiting, delivery), key=lambda one: one.sequence)
             queue.waiting = deque(in_order)
             if not queue.unkept and not queue.is_loading:
-                queue.trim(self._limits.window)
+                queue.trim(lane.window(self._limits))
         return self._turns.next(queue, now_ns)
 
     def _has_room(self, lane: Lane) -> bool:

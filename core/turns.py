@@ -60,8 +60,8 @@ class Turns:
         if queue.is_empty:
             self.emptied.append(queue)
         elif self._needs_loading(queue):
-            queue.is_loading, queue.tail_since = True, 0
-            decisions.append(Load(lane.endpoint_id, queue.key, queue.newest, self._limits.window))
+            queue.asked, queue.tail_since = lane.window(self._limits), 0
+            decisions.append(Load(lane.endpoint_id, queue.key, queue.newest, queue.asked))
         return decisions
 
     def try_send(self, queue: Queue, now_ns: int) -> list[Decision]:
@@ -184,7 +184,7 @@ class Turns:
             queue.tail > 0
             and not queue.is_loading
             and not queue.unkept
-            and len(queue.waiting) <= self._limits.window // 4
+            and len(queue.waiting) <= queue.lane.window(self._limits) // 4
         )
 
 

@@ -29,6 +29,12 @@ NO_SECRET_FOR_KEY: Final = "no secret for provided signing key"
 TOO_MANY_EXTRAS: Final = "more than 1 extra webhook url unexpected"
 
 
+# made once: json.dumps would make one for each
+_to_json: Final = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False
+).encode
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where a webhook goes and what signs it."""
@@ -98,9 +104,7 @@ def resolve_target(
 
 def encode_body(event: WebhookEvent) -> bytes:
     """The request's body: protojson with its defaults, compact, UTF-8."""
-    return json.dumps(
-        MessageToDict(event), ensure_ascii=False, separators=(",", ":"), allow_nan=False
-    ).encode()
+    return _to_json(MessageToDict(event)).encode()
 
 
 def sign(body: bytes, api_key: str, secret: str, now_s: int) -> str:

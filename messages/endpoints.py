@@ -141,4 +141,9 @@ class EndpointRemoved:
     endpoint_id: str
 
 
-EndpointInput: TypeAlias = EndpointChanged | EndpointRemoved
+@message
+class StopSending:
+    """The process ends: what is not delivered yet stays in the store."""
+
+
+EndpointInput: TypeAlias = EndpointChanged | EndpointRemoved | StopSending

@@ -42,6 +42,11 @@ class Limit:
         """Seconds that are left, not below 0; None: no limit."""
         return None if self._at is None else max(0.0, self._at - time.monotonic())
 
+    def part(self, fraction: float) -> float | None:
+        """That part of the seconds that are left; None: no limit."""
+        left = self.left()
+        return None if left is None else left * fraction
+
     def is_over(self) -> bool:
         """Whether the time is over."""
         return self._at is not None and time.monotonic() >= self._at

@@ -34,7 +34,7 @@ from greenroom.messages.outputs import AttemptEnded, LaneDue, RetryDue
 
 ENDPOINTS: Final = ("EP_a", "EP_b")
 KEYS: Final = ("r1", "r2", "r3", "r4", "r5")
-LIMITS: Final = Limits(window=4, queues=3, page=2)
+LIMITS: Final = Limits(window=4, window_min=2, deliveries=9, queues=3, page=2)
 POLICY: Final = replace(
     DEFAULT_POLICY,
     max_attempts=4,
