@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from google.protobuf.json_format import MessageToDict
 from livekit.protocol.webhook import WebhookEvent
 
 from greenroom.config import LIVEKIT_POLICY, DeliveryPolicy
-from greenroom.core.delivery import Decision, Done, Outcome, Queued, Send, Wait, WakeLane
+from greenroom.core.delivery import Decision, Done, Outcome, Queued, Send, Wait
 from greenroom.core.outbox import Outbox
 from greenroom.core.times import NS_PER_SECOND
 from greenroom.core.webhook_info import describe
-from greenroom.messages.outputs import AttemptEnded, LaneDue, RetryDue
+from greenroom.messages.outputs import AttemptEnded, RetryDue
 
 START_NS: Final = 1_700_000_000 * NS_PER_SECOND
 URL: Final = "http://user:pw@h/hook"
@@ -245,50 +245,6 @@ def test_what_nobody_waits_for_is_ignored_and_counted() -> None:
     assert retry(outbox, 1, 3) == ()  # not the one that is due
     assert outbox.statistics().stale == 5
     assert shape(retry(outbox, 1, 2)) == ["send a 2"]
-
-
-# ── the breaker ─────────────────────────────────────────────────────────────────────────────────
-
-
-def opened(**policy: Any) -> Outbox:
-    """Events 1 and 2 of two rooms failed, and wait for 100 s; the breaker is open for 5 s."""
-    changed = replace(POLICY, breaker_failures=2, wait_min_seconds=100.0, wait_max_seconds=100.0)
-    outbox = outbox_with(replace(changed, **policy))
-    offer(outbox, "a", key="one")
-    offer(outbox, "b", key="two")
-    end(outbox, 1, status=503)
-    end(outbox, 2, status=503)
-    return outbox
-
-
-def look(outbox: Outbox, now: float) -> tuple[Decision, ...]:
-    number = outbox.lanes["EP"].wake_number
-    return outbox.lane_due(LaneDue("EP", number), at(now))
-
-
-def test_while_the_breaker_is_open_one_that_waits_for_longer_probes() -> None:
-    outbox = opened()
-
-    assert shape(look(outbox, 5.0)) == ["send a 2"]
-    assert shape(end(outbox, 1, 2, now=5.0)) == ["success a", "send b 2"]
-
-
-def test_a_probe_that_fails_costs_no_attempt_and_the_next_one_is_another_rooms() -> None:
-    outbox = opened(max_attempts=2)
-    look(outbox, 5.0)
-
-    assert shape(end(outbox, 1, 2, status=503, now=6.0)) == ["wait 94 for 2"]
-    assert shape(look(outbox, 16.0)) == ["send b 2"]
-    assert shape(end(outbox, 2, 2, status=503, now=16.0)) == ["wait 84 for 2"]
-    assert shape(outbox.retry_due(RetryDue(1, 2), at(100.0))) == ["send a 2"]
-    assert shape(end(outbox, 1, 2, status=503, now=100.0)) == ["failure a"]
-
-
-def test_a_look_that_comes_a_moment_too_early_is_not_repeated_at_once() -> None:
-    outbox = opened()
-    early = outbox.lane_due(LaneDue("EP", outbox.lanes["EP"].wake_number), at(5.0) - 1)
-
-    assert [one.seconds for one in early if isinstance(one, WakeLane)] == [0.001]
 
 
 # ── idle queues ─────────────────────────────────────────────────────────────────────────────────
