@@ -95,11 +95,12 @@ class Backlog:
         return min((first_ns for _, first_ns in self._slices.copy().values()), default=None)
 
     def _coarsen(self) -> None:
-        slices, self._slices = self._slices, {}
+        coarse: dict[int, tuple[int, int]] = {}  # whole before it is seen: others read meanwhile
+        for place, (count, first_ns) in self._slices.items():
+            before, before_ns = coarse.get(place >> 1, (0, first_ns))
+            coarse[place >> 1] = before + count, min(before_ns, first_ns)
         self._shift += 1
-        for place, (count, first_ns) in slices.items():
-            before, before_ns = self._slices.get(place >> 1, (0, first_ns))
-            self._slices[place >> 1] = before + count, min(before_ns, first_ns)
+        self._slices = coarse
 
 
 class EndpointMetrics:

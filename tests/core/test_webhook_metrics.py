@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import random
+import sys
+import threading
 from typing import Final
 
 import pytest
@@ -92,3 +94,26 @@ def test_what_is_known_for_sure_corrects_the_count_and_the_age() -> None:
 )
 def test_a_host_is_shown_without_anything_secret(url: str, host: str) -> None:
     assert host_of(url) == host
+
+
+def test_another_thread_may_look_at_any_time() -> None:
+    backlog, seen, is_over = Backlog(), list[int | None](), threading.Event()
+
+    def look() -> None:
+        while not is_over.is_set():
+            seen.append(backlog.oldest_ns())
+
+    looker = threading.Thread(target=look)
+    backlog.add(START_NS)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        looker.start()
+        for number in range(1, 20 * SLICES_MAX):
+            backlog.add(START_NS + number * SLICE_NS)
+    finally:
+        sys.setswitchinterval(interval)
+        is_over.set()
+        looker.join()
+
+    assert set(seen) == {START_NS}
