@@ -31,7 +31,7 @@ def test_what_hangs_at_close_is_kept_and_delivered_by_the_next_start(tmp_path: P
         first.room_started(Room(name="room", metadata=str(number)))
     first.sync()
 
-    assert first.close(timeout=1.0), "nothing is lost"
+    assert first.close(timeout=4.0), "nothing is lost"
 
     receiver.release()
     arrived = threading.Event()
