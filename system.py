@@ -79,7 +79,7 @@ class Telemetry(TelemetryCalls):
         limit_s = settings.handler_limit_seconds
         self._base = InProcessBase(self.clock, handler_limit_seconds=limit_s, schedule=schedule)
         self._base.watchdog.when_stuck = self.shard_given_up
-        self.metrics = Metrics(threading.Lock())
+        self.metrics = Metrics(threading.Lock(), self.clock.now_ns)
         self._reporter = LoggingReporter(self.clock)
         self._metrics_server: MetricsServer | None = None
         self._store = open_store(data_dir, self.metrics, self._reporter, settings.durability)

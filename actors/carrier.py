@@ -108,6 +108,7 @@ class Carrier(GreenroomActor):
                 self._keep(delivery)
             case Send(delivery, attempt):
                 self._send(delivery, attempt, at_ns)
+                self.metrics.webhooks.sent(self.outbox.lanes[delivery.endpoint_id])
             case Wait():
                 self._wait(decision, at_ns)
             case WakeLane(endpoint_id, number, seconds):
@@ -133,6 +134,7 @@ class Carrier(GreenroomActor):
         if (endpoint := self._endpoints.get(endpoint_id)) is not None:
             disabled = replace(endpoint, is_enabled=False, reason=reason)
             self._endpoints[endpoint_id] = disabled
+            self.metrics.webhooks.disabled(endpoint_id)
             self.book.put(disabled)
 
     def _keep(self, delivery: Delivery) -> None:
@@ -198,6 +200,7 @@ class Carrier(GreenroomActor):
     def _finish(self, done: Done) -> None:
         delivery = done.delivery
         self.metrics.webhook_dispatched(done.outcome, done.reason)
+        self.metrics.webhooks.ended(done)
         endpoint = self._endpoints.get(delivery.endpoint_id)
         url = "" if endpoint is None else endpoint.url
         self.door.enter(self.parent, calls.Webhook(describe(done, url)))

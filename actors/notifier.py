@@ -107,6 +107,7 @@ class Notifier(Carrier):
         if chosen:
             key, body = event_key(event), encode_body(event)
             for endpoint in chosen:
+                self.metrics.webhooks.accepted(endpoint.id, at_ns)
                 offered = self.outbox.offer(endpoint.id, key, event, body, at_ns)
                 self._todo.extend((decision, at_ns) for decision in offered)
             self.carry_out()
@@ -120,7 +121,11 @@ class Notifier(Carrier):
         self._judging = ended, stamp.at_ns
         is_retried = ended.status is None or ended.status >= FIRST_FAILURE
         fraction = derive_fraction(stamp.position, ended.delivery_id) if is_retried else 0.0
-        self.decide(self.outbox.attempt_ended(ended, stamp.at_ns, fraction), stamp.at_ns)
+        lane = self.outbox.lane_of(ended.delivery_id)
+        decisions = self.outbox.attempt_ended(ended, stamp.at_ns, fraction)
+        if lane is not None and decisions:
+            self.metrics.webhooks.attempted(lane, ended)
+        self.decide(decisions, stamp.at_ns)
 
     @stamped(RetryDue)
     def on_retry_due(self, due: RetryDue, stamp: Stamped) -> None:
@@ -139,6 +144,8 @@ class Notifier(Carrier):
             return  # a wake-up that came twice must not make two of every one after it
         self._awaits_sweep = False
         self.decide(self.outbox.sweep(stamp.at_ns), stamp.at_ns)
+        for lane in self.outbox.lanes.values():
+            self.metrics.webhooks.correct(lane)
         self._await_sweep()
 
     # ── the store ───────────────────────────────────────────────────────────────────────────
@@ -175,6 +182,8 @@ class Notifier(Carrier):
         rows = [_delivery_of(row) for row in requeued.rows]
         for row in rows:
             row.queued_at_ns = stamp.at_ns  # it is given its full time again
+            if not row.attempts:  # it was over; one that was pending is counted already
+                self.metrics.webhooks.accepted(row.endpoint_id, stamp.at_ns)
         self.decide(self.outbox.requeued(rows, stamp.at_ns), stamp.at_ns)
         self._await_sweep()
 
@@ -190,6 +199,7 @@ class Notifier(Carrier):
         """No new events; what waits stays where it is."""
         if (endpoint := self._endpoints.pop(removed.endpoint_id, None)) is not None:
             del self._signing[endpoint.id]
+            self.metrics.webhooks.forget(endpoint.id)
             self._set_lane(endpoint, stamp.at_ns, is_enabled=False)
 
     @stamped(StopSending)
@@ -229,6 +239,8 @@ class Notifier(Carrier):
         self._signing[endpoint.id] = keys
         self._endpoints[endpoint.id] = endpoint
         self._set_lane(endpoint, at_ns, is_enabled=endpoint.is_enabled)
+        oldest_ns = None if self.store is None else self.store.oldest_ns.get(endpoint.id)
+        self.metrics.webhooks.put(endpoint, self.outbox.lanes[endpoint.id], oldest_ns)
 
     def _set_lane(self, endpoint: Endpoint, at_ns: int, *, is_enabled: bool) -> None:
         decisions = self.outbox.set_lane(

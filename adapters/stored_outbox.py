@@ -22,6 +22,7 @@ from ..messages.deliveries import (
 )
 from . import delivery_rows as rows_of
 from .database import transaction
+from .delivery_queries import oldest_pending
 from .delivery_rows import Keep, Load, LoadKeys, Operation, Postpone, Written
 from .store import CLOSED, FAILED, Store
 from .store_errors import is_of_the_file, store_error
@@ -82,6 +83,8 @@ class SqliteOutbox:
         self._keep_delivered = keep_delivered
         self._retry_seconds = retry_seconds
         self.pending: Mapping[str, int] = store.read(rows_of.count_pending)
+        oldest = store.read(oldest_pending)
+        self.oldest_ns = {one: kept.queued_at_ns for one, kept in oldest.items()}
         self._largest_id = store.read(rows_of.largest_id)
         self._waiting: deque[Operation] = deque()
         self._group: list[Operation] = []  # being written, or to be written again

@@ -29,7 +29,7 @@ REASONS: Final[Mapping[str, str]] = {
     STARVING: "A full queue or a missing key at one URL keeps the event from no other.",
     LOCK: "A webhook that cannot be signed is dropped and counted; nothing blocks.",
     EXTRA_INFO: "Extra webhooks have a WebhookInfo event like those of configured URLs.",
-    SETTINGS: "Keys, filters and queues are set at the start and never again.",
+    SETTINGS: "Settings are fixed at the start; endpoints change one by one, each change whole.",
     POSITIVE: "Settings that make no sense are refused by name, not taken for the default.",
     CONFIG_ERROR: "A URL without a secret is refused at the start, naming the setting.",
     CLOSING: "close() waits a given time for what can be delivered; the rest is lost and counted.",

@@ -11,6 +11,9 @@ from livekit.protocol.webhook import WebhookEvent
 QUEUE_FULL: Final = "queue is full"
 TOO_OLD: Final = "age"
 NOT_KEPT: Final = "not kept"
+EXHAUSTED: Final = "exhausted"  # all attempts failed, or it became too old for more
+REJECTED: Final = "rejected"  # an answer ended it
+UNSENDABLE: Final = "unsendable"  # no attempt can help: a certificate, a private address, no key
 
 
 class Outcome(StrEnum):
@@ -138,6 +141,7 @@ class Done:
         attempts: How many were made.
         status: The last answer's, if there was one.
         ended_at_ns: Now (Unix ns).
+        cause: Of a failure: `EXHAUSTED`, `REJECTED` or `UNSENDABLE`; otherwise empty.
     """
 
     delivery: Delivery
@@ -147,6 +151,7 @@ class Done:
     attempts: int
     status: int | None
     ended_at_ns: int
+    cause: str = ""
 
 
 Decision: TypeAlias = Queued | Keep | Load | LoadKeys | Send | Wait | WakeLane | Disable | Done

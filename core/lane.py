@@ -111,6 +111,23 @@ class Lane:
             self.queues[key] = Queue(key, self)
         return self.queues[key]
 
+    def backlog(self) -> tuple[int, int | None]:
+        """How many it holds, and when the oldest was accepted (Unix ns); O(queues).
+
+        The second is None when it holds nothing, and when it cannot be told: some queue has
+        nothing in memory.
+        """
+        count, oldest_ns, is_known = self.cold.count, None, not self.cold.count
+        for queue in self.queues.values():
+            first = queue.head or next(iter(queue.waiting), None)
+            held = queue.length + (queue.head is not None)
+            count += held
+            if first is None:
+                is_known &= not held
+            elif oldest_ns is None or first.queued_at_ns < oldest_ns:
+                oldest_ns = first.queued_at_ns
+        return count, oldest_ns if is_known else None
+
     def window(self, limits: Limits) -> int:
         """How many deliveries of each queue are to be in memory now."""
         share = limits.deliveries // max(len(self.queues), 1)

@@ -20,6 +20,10 @@ PERCENT_EDGES: Final = (0.0, 0.1, 0.3, 0.5, 0.7, 1.0, 5.0, 10.0, 40.0, 100.0)
 RTT_MS_EDGES: Final = (50, 100, 150, 200, 250, 500, 750, 1000, 5000, 10000)
 JITTER_US_EDGES: Final = (1000, 10000, 30000, 50000, 70000, 100000, 300000, 600000, 1000000)
 QUEUE_LENGTH_EDGES: Final = (1, 2, 3, 4, 5, 10, 20, 40, 80)
+DELIVERY_SECONDS_EDGES: Final = (
+    *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+    *(60.0, 300.0, 900.0, 3600.0, 3 * 3600.0, 12 * 3600.0, 24 * 3600.0),
+)
 
 PACKET_TOTAL: Final = FamilySpec(
     "livekit_packet_total", "counter", "Packets of media and data", _PACKET_LABELS
@@ -91,6 +95,47 @@ WEBHOOK_QUEUE_LENGTH: Final = FamilySpec(
     "histogram",
     "Length of a webhook queue after an event was added",
     edges=QUEUE_LENGTH_EDGES,
+)
+
+WEBHOOK_ATTEMPTS_TOTAL: Final = FamilySpec(
+    "greenroom_webhook_attempts_total",
+    "counter",
+    "Attempts that ended, by their answer: 2xx, 3xx, 4xx, 5xx, or network, or refused",
+    ("endpoint", "outcome"),
+)
+WEBHOOK_DELIVERY_SECONDS: Final = FamilySpec(
+    "greenroom_webhook_delivery_seconds",
+    "histogram",
+    "From the acceptance of a webhook until it was delivered",
+    ("endpoint",),
+    DELIVERY_SECONDS_EDGES,
+)
+WEBHOOK_PENDING: Final = FamilySpec(
+    "greenroom_webhook_pending", "gauge", "Webhooks not delivered yet", ("endpoint",)
+)
+WEBHOOK_OLDEST_SECONDS: Final = FamilySpec(
+    "greenroom_webhook_oldest_seconds",
+    "gauge",
+    "Age of the oldest webhook not delivered yet; 0 if there is none",
+    ("endpoint",),
+)
+WEBHOOK_BREAKER: Final = FamilySpec(
+    "greenroom_webhook_breaker",
+    "gauge",
+    "Circuit breaker: 0 closed, 1 half-open, 2 open",
+    ("endpoint",),
+)
+WEBHOOK_ENDPOINT_ENABLED: Final = FamilySpec(
+    "greenroom_webhook_endpoint_enabled", "gauge", "0 while it is disabled", ("endpoint",)
+)
+WEBHOOK_DEAD_TOTAL: Final = FamilySpec(
+    "greenroom_webhook_dead_total",
+    "counter",
+    "Webhooks that were given up",
+    ("endpoint", "reason"),
+)
+WEBHOOK_ENDPOINT_INFO: Final = FamilySpec(
+    "greenroom_webhook_endpoint_info", "gauge", "Where an endpoint is", ("endpoint", "host")
 )
 
 DROPPED_TOTAL: Final = FamilySpec(

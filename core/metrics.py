@@ -7,7 +7,7 @@ threads, under a lock that the owner brings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final, TypeAlias
 
@@ -21,6 +21,7 @@ from .families import Family, FamilySpec, LabelValues
 from .series import flatten
 from .track_counters import Histogram, PacketCounters, StreamCounters, TrackCounters
 from .track_families import packet_families, stream_families
+from .webhook_metrics import WebhookMetrics
 from .widths import UINT64
 
 DOWNSTREAM: Final = int(StreamType.DOWNSTREAM)
@@ -80,12 +81,21 @@ class Metrics:
     Args:
         mutex: Held while `dropped`, `failed` and the like count, so that any thread may call
             them; without one they belong to the dispatch thread like the rest.
+        now_ns: Unix time, for ages that are told when somebody reads them.
+
+    Attributes:
+        webhooks: The numbers of each endpoint.
 
     Source: livekit pkg/telemetry/prometheus. Each method names the function it stands for.
     """
 
-    def __init__(self, mutex: AbstractContextManager[object] | None = None) -> None:
+    def __init__(
+        self,
+        mutex: AbstractContextManager[object] | None = None,
+        now_ns: Callable[[], int] = int,
+    ) -> None:
         self._mutex = nullcontext() if mutex is None else mutex
+        self.webhooks = WebhookMetrics(now_ns)
         self._resolved: dict[_KeyLabels, TrackCounters] = {}
         self._packets: dict[LabelValues, PacketCounters] = {}
         self._streams: dict[LabelValues, StreamCounters] = {}
@@ -232,6 +242,7 @@ class Metrics:
             *packet_families(self._packets.copy()),
             *stream_families(self._streams.copy()),
             *(tally.family() for tally in tallies),
+            *self.webhooks.families(),
             specs.WEBHOOK_QUEUE_LENGTH.family({(): self._queue_length.distribution()}),
         ]
         return tuple(sorted(families, key=lambda family: family.name))

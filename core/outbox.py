@@ -11,6 +11,8 @@ Each endpoint has a *lane*, and in it one queue for each key. Its first event is
     IN_FLIGHT    attempt n   n ended: no use, or the last       *turn* (Done FAILURE)
     BACKING_OFF  n + 1 due   retry n + 1 due                    *pass*
     BACKING_OFF  n + 1 due   the endpoint is up again           *pass*
+    BACKING_OFF  n + 1 due   a probe is due, none is BLOCKED    IN_FLIGHT (Send n + 1)
+    IN_FLIGHT    probe       it ended, worth another            BACKING_OFF (Wait n + 1), as before
     BLOCKED      n due       there is room, a token, a probe    *pass*
     IDLE         none        sweep, unused for idle_seconds     forgotten
     any          any         any other attempt or retry         same (), counted as stale
@@ -56,7 +58,7 @@ from .delivery import (
 from .gate import Gate
 from .lane import Lane, Limits, Queue, State
 from .outbox_statistics import OutboxStatistics, count_up
-from .retry import Verdict, classify, failure_text, wait_seconds
+from .retry import Verdict, cause_of, classify, failure_text, wait_seconds
 from .shelf import Shelf
 from .times import NS_PER_SECOND, to_ns
 from .turns import Turns
@@ -210,20 +212,22 @@ class Outbox:
             lane.gate.failed(now_ns, fraction)
         else:
             is_up_again = lane.gate.answered()
-        if (
-            verdict is Verdict.RETRY
-            and ended.attempt < policy.max_attempts
-            and not self._turns.is_hopeless(queue.head, policy, now_ns)
-        ):
+        may_retry = verdict is Verdict.RETRY and not self._turns.is_hopeless(
+            queue.head, policy, now_ns
+        )
+        if may_retry and queue.due_at_ns > now_ns:
+            decisions.append(self._turns.wait_on(queue, queue.head, now_ns))
+        elif may_retry and ended.attempt < policy.max_attempts:
             decisions.append(self._back_off(queue, ended, now_ns, fraction))
         else:
-            outcome, error = Outcome.SUCCESS, ""
+            outcome, error, cause = Outcome.SUCCESS, "", ""
             if verdict is not Verdict.DELIVERED:
                 outcome, error = Outcome.FAILURE, failure_text(lane.url, ended, verdict)
+                cause = cause_of(verdict, ended.status)
             if ended.status in policy.disable_statuses:
                 lane.is_enabled = False
                 decisions.append(Disable(lane.endpoint_id, f"it answered {ended.status}"))
-            done = self._turns.done(queue, outcome, now_ns, error=error, last=ended)
+            done = self._turns.done(queue, outcome, now_ns, error=error, last=ended, cause=cause)
             decisions.append(done)
             decisions += self._turns.next(queue, now_ns)
         if is_up_again:
@@ -281,6 +285,11 @@ class Outbox:
             dropped_full=self._dropped_full,
             stale=self._stale,
         )
+
+    def lane_of(self, delivery_id: int) -> Lane | None:
+        """Whose attempt it is to be delivered; None: it is no queue's head."""
+        queue = self._turns.by_head.get(delivery_id)
+        return None if queue is None else queue.lane
 
     # ── helpers ─────────────────────────────────────────────────────────────────────────────
 

@@ -93,6 +93,10 @@ class OutboxStore(Protocol):
     def pending(self) -> Mapping[str, int]:
         """How many deliveries were pending when the store was opened, per endpoint id."""
 
+    @property
+    def oldest_ns(self) -> Mapping[str, int]:
+        """When the oldest of those was accepted (Unix ns), per endpoint id."""
+
     def keep(self, rows: Sequence[KeptDelivery], reply_to: object) -> None:
         """Write new deliveries, each with the next sequence of its (endpoint, key).
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from ..config import DeliveryPolicy
 from ..messages.outputs import AttemptEnded
+from .delivery import EXHAUSTED, REJECTED, UNSENDABLE
 from .url import hide_password
 
 DOUBLINGS_MAX: Final = 60  # keeps 2**n a float however many attempts a policy allows
@@ -123,3 +124,10 @@ def failure_text(url: str, ended: AttemptEnded, verdict: Verdict) -> str:
     if ended.status is not None:
         reason = unexpected_status(ended.status) if verdict is Verdict.GIVE_UP else ""
     return send_error(url, ended.attempt, reason, sent=ended.sent)
+
+
+def cause_of(verdict: Verdict, status: int | None) -> str:
+    """Why a delivery failed, as a word: of a small set, for a metric's label."""
+    if verdict is Verdict.RETRY:
+        return EXHAUSTED
+    return UNSENDABLE if status is None else REJECTED

@@ -6,11 +6,23 @@ from collections.abc import Iterable, Iterator
 
 from ..config import DeliveryPolicy
 from ..messages.outputs import AttemptEnded
-from .delivery import TOO_OLD, Decision, Delivery, Done, Load, Outcome, Send, Wait, WakeLane
+from .delivery import (
+    EXHAUSTED,
+    TOO_OLD,
+    Decision,
+    Delivery,
+    Done,
+    Load,
+    Outcome,
+    Send,
+    Wait,
+    WakeLane,
+)
 from .gate import Breaker
 from .lane import Lane, Limits, Queue, State
 from .times import NS_PER_SECOND, to_ns
 
+LOOK_SECONDS_MIN = 0.001  # a timer that rounds down must not make a loop without a wait
 GIVEN_UP_UNTRIED = "the endpoint did not answer, and the event is too old to be tried any more"
 
 
@@ -56,6 +68,7 @@ class Turns:
         """The head is due: send it, or let it wait for the lane."""
         lane = queue.lane
         lane.backing_off.pop(queue, None)
+        queue.due_at_ns = 0
         if lane.is_enabled and not lane.blocked and lane.gate.try_pass(now_ns):
             return [self._send(queue, now_ns)]
         queue.state = State.BLOCKED
@@ -67,14 +80,18 @@ class Turns:
         decisions: list[Decision] = []
         while lane.blocked and lane.is_enabled and lane.gate.try_pass(now_ns):
             decisions.append(self._send(lane.blocked.popleft(), now_ns))
-        if lane.blocked and lane.gate.breaker is Breaker.OPEN:
+        if not lane.blocked and self._may_probe(lane) and lane.gate.try_pass(now_ns):
+            probe = next(iter(lane.backing_off))
+            del lane.backing_off[probe]
+            decisions.append(self._send(probe, now_ns))
+        elif lane.blocked and lane.gate.breaker is Breaker.OPEN:
             decisions += self._give_up_hopeless(lane, now_ns)
         return decisions + self._wake(lane, now_ns)
 
     def bring_forward(self, lane: Lane) -> None:
         """The endpoint is up again: whoever waits to try again need not wait any longer."""
         for queue in lane.backing_off:
-            queue.state = State.BLOCKED
+            queue.state, queue.due_at_ns = State.BLOCKED, 0
             lane.blocked.append(queue)
         lane.backing_off.clear()
 
@@ -87,6 +104,7 @@ class Turns:
         reason: str = "",
         error: str = "",
         last: AttemptEnded | None = None,
+        cause: str = "",
     ) -> Done:
         """The head has ended, and there is none for now."""
         head, queue.head = queue.head, None
@@ -97,7 +115,7 @@ class Turns:
         status = None if last is None else last.status
         queue.state, queue.attempt = State.IDLE, 0
         self.ended[outcome] += 1
-        return Done(head, outcome, reason, error, attempts, status, now_ns)
+        return Done(head, outcome, reason, error, attempts, status, now_ns, cause)
 
     def waits(self, lanes: Iterable[Lane], now_ns: int) -> Iterator[Decision]:
         """See `Outbox.waits`. Lanes that are held back are looked at at once."""
@@ -113,6 +131,16 @@ class Turns:
     def is_hopeless(self, head: Delivery, policy: DeliveryPolicy, now_ns: int) -> bool:
         """It has been tried for long enough."""
         return _is_older(head, policy.give_up_after_seconds, now_ns)
+
+    def wait_on(self, queue: Queue, head: Delivery, now_ns: int) -> Wait:
+        """Its head was a probe before its own time, which costs no attempt: it waits as before."""
+        queue.state = State.BACKING_OFF
+        queue.lane.backing_off[queue] = None  # behind the others: the next probe is another's
+        return Wait(head.id, queue.attempt, (queue.due_at_ns - now_ns) / NS_PER_SECOND)
+
+    def _may_probe(self, lane: Lane) -> bool:
+        """Nobody is due while the breaker is open: one that waits longer finds out for all."""
+        return lane.gate.breaker is Breaker.OPEN and bool(lane.backing_off) and lane.is_enabled
 
     def _send(self, queue: Queue, now_ns: int) -> Send:
         head = queue.head
@@ -133,15 +161,16 @@ class Turns:
         return decisions
 
     def _given_up(self, queue: Queue, now_ns: int) -> Done:
-        return self.done(queue, Outcome.FAILURE, now_ns, error=GIVEN_UP_UNTRIED)
+        return self.done(queue, Outcome.FAILURE, now_ns, error=GIVEN_UP_UNTRIED, cause=EXHAUSTED)
 
     def _wake(self, lane: Lane, now_ns: int) -> list[Decision]:
         """Have the lane looked at when its gate may open again by the passing of time."""
-        if not lane.blocked or not lane.is_enabled:
+        if not lane.is_enabled or not (lane.blocked or self._may_probe(lane)):
             return []
         seconds = lane.gate.seconds_until_due(now_ns)
         if seconds is None:
             return []
+        seconds = max(seconds, LOOK_SECONDS_MIN)
         at_ns = now_ns + to_ns(seconds)
         if lane.wake_at_ns is not None and lane.wake_at_ns <= at_ns:
             return []

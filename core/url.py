@@ -44,6 +44,15 @@ def quoted(text: str) -> str:
 _QUOTES: Final = {'"': '\\"', "\\": "\\\\"}
 
 
+def host_of(url: str) -> str:
+    """Host and port of `url` as they stand there; empty if they might be a part of a password."""
+    place = re.split("[?#]", url, maxsplit=1)[0].partition("//")[2]
+    authority, _, path = place.partition("/")
+    if ":" in authority and "@" in path:
+        return ""
+    return authority.rpartition("@")[2]
+
+
 def check_url(url: str) -> None:
     """Make sure that a POST to `url` can be tried at all.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 from contextlib import AbstractContextManager
@@ -269,3 +270,12 @@ def test_a_snapshot_does_not_change_any_more() -> None:
 
     assert flatten(before, {}) == flat
     assert metrics.snapshot() != before
+
+
+def test_the_document_lists_every_metric() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text("utf-8")
+
+    documented = set(re.findall(r"^\| (`[a-z_`, ]+`) \|", text, re.MULTILINE))
+
+    names = {name.strip("`") for cell in documented for name in cell.split(", ")}
+    assert names == {family.name for family in Metrics().snapshot()}

@@ -8,6 +8,7 @@ import pytest
 
 import greenroom
 from greenroom.testing.loopback import HttpReceiver, LoopThread
+from greenroom.testing.webhook_course import Course
 
 SECRET: Final = "s" * 32
 
@@ -36,3 +37,35 @@ def start(tmp_path: Path) -> Iterator[Callable[..., greenroom.Telemetry]]:
     yield begin
     for telemetry in started:
         telemetry.close(1.0)
+
+
+@pytest.fixture
+def make_course() -> Iterator[Callable[[Path | None], Course]]:
+    """Makes courses, and ends them."""
+    thread = LoopThread()
+    made: list[Course] = []
+
+    def make(data_dir: Path | None) -> Course:
+        made.append(Course(thread, data_dir))
+        return made[-1]
+
+    yield make
+    for course in made:
+        course.close()
+    thread.close()
+
+
+@pytest.fixture(params=["memory", "data_dir"])
+def course(
+    request: pytest.FixtureRequest,
+    make_course: Callable[[Path | None], Course],
+    tmp_path: Path,
+) -> Course:
+    """One that keeps webhooks in memory, and one that keeps them in a directory."""
+    return make_course(tmp_path if request.param == "data_dir" else None)
+
+
+@pytest.fixture
+def durable_course(make_course: Callable[[Path | None], Course], tmp_path: Path) -> Course:
+    """One that keeps webhooks in a directory."""
+    return make_course(tmp_path)
