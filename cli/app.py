@@ -57,9 +57,6 @@ def greenroom(
 ) -> None:
     """What holds for every command."""
     del version  # it was printed already
-    handler = logging.StreamHandler()
-    handler.setFormatter(_OneLine("greenroom: %(message)s"))
-    logging.getLogger("greenroom").addHandler(handler)
 
 
 class _OneLine(logging.Formatter):
@@ -87,6 +84,10 @@ def run(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that is not UTF-8
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine("greenroom: %(message)s"))
+    logger = logging.getLogger("greenroom")
+    logger.addHandler(handler)
     try:
         app(args=arguments, prog_name="greenroom")
     except SystemExit as error:
@@ -95,6 +96,8 @@ def run(arguments: list[str] | None = None) -> int:
         return _fail(str(error), 2)
     except OSError as error:
         return _fail(f"{error.filename or 'error'}: {error.strerror or error}", 1)
+    finally:
+        logger.removeHandler(handler)  # who runs several commands sees each message once
     return 0
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -48,6 +49,15 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
 
     assert capsys.readouterr().out == f"greenroom {greenroom.__version__}\n"
+
+
+def test_a_command_leaves_logging_as_it_was() -> None:
+    logger = logging.getLogger("greenroom")
+    before = list(logger.handlers)
+
+    assert run(["conformance", "no such file"]) == 2
+
+    assert logger.handlers == before
 
 
 MAIN = "from greenroom.cli import main; main()"
