@@ -20,7 +20,7 @@ not begun yet has no estate: it gives back what it was told, `Undelivered`.
 
 from __future__ import annotations
 
-import traceback
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ClassVar, Final, TypeVar
@@ -36,6 +36,7 @@ from thespian.actors import (
 )
 
 from ..config import Settings
+from ..core.failure_text import failure_texts, type_name
 from ..core.ports import Door
 from ..errors import UnknownMessageError
 from ..messages.codec import encode
@@ -113,9 +114,9 @@ class GreenroomActor(Actor):
                 self.told_handlers.get(type(message), _unknown)(self, message, sender)
         except UnknownMessageError as error:
             self._report(message, error, stands_still=False)
-        except KeyboardInterrupt:  # meant for the caller that pumps
-            raise
-        except BaseException as error:  # noqa: BLE001  # the one place: reported, not lost
+        except BaseException as error:  # the one place: reported, not lost
+            if _is_for_caller(error):
+                raise
             self._stand_still(message, error)
 
     def on_configure(self, configure: Any) -> None:  # each actor has its own
@@ -189,9 +190,9 @@ class GreenroomActor(Actor):
             self._held = self._unfinished = None
         try:
             begin()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001  # as in receiveMessage
+        except BaseException as error:  # as in receiveMessage
+            if _is_for_caller(error):
+                raise
             self._unfinished = begin
             self._stand_still(message, error)
         handled = 0
@@ -230,15 +231,19 @@ class GreenroomActor(Actor):
         body, position, at_ns = message, 0, 0
         if isinstance(message, Stamped):
             body, position, at_ns = message.body, message.position, message.at_ns
-        key, incarnation = self.describe()
+        try:
+            key, incarnation = self.describe()
+        except Exception:  # noqa: BLE001  # it failed before it knew: its parent knows
+            key, incarnation = "", 0
+        text, trace = failure_texts(error)
         letter = DeadLetter(
             actor=type(self).__name__,
             key=key,
-            message=type(body).__name__,
+            message=type_name(body),
             position=position,
             at_ns=at_ns,
-            error=repr(error),
-            traceback="".join(traceback.format_exception(error)),
+            error=text,
+            traceback=trace,
             body=_wire_form(body),
             incarnation=incarnation,
         )
@@ -276,6 +281,12 @@ def _unknown(actor: GreenroomActor, body: object, _: object) -> None:
         raise UnknownMessageError(f"{type(actor).__name__} has no handler for it")
 
 
+def _is_for_caller(error: BaseException) -> bool:
+    """Control-C, for the one who pumps: Python raises it on the main thread only."""
+    is_main = threading.current_thread() is threading.main_thread()
+    return is_main and isinstance(error, KeyboardInterrupt)
+
+
 def _nothing() -> None:
     """All that was to be done at the restart has been tried."""
 
@@ -283,7 +294,7 @@ def _nothing() -> None:
 def _wire_form(body: object) -> bytes:
     try:
         return encode(body)
-    except Exception:  # noqa: BLE001  # poison may break anything; the report must get through
+    except BaseException:  # noqa: BLE001  # poison may break anything; the report must get through
         return b""
 
 

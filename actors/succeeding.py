@@ -15,8 +15,10 @@ well, and is passed on: only its place among what they tell the heir is not prom
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import Any, Final
 
+from ..messages.control import ChildFailed
 from ._base import (
     ActorAddress,
     ActorExitRequest,
@@ -93,6 +95,15 @@ class SucceedingActor(SupervisingActor):
         raise NotImplementedError
 
     # ── ends ────────────────────────────────────────────────────────────────────────────────
+
+    @told(ChildFailed)
+    def on_child_failed(self, failed: ChildFailed, sender: ActorAddress) -> None:
+        """One that failed before it was configured does not know which one it is."""
+        which = None if failed.letter.incarnation else self.child_at(sender)
+        if which is not None and which.incarnation:
+            letter = replace(failed.letter, incarnation=which.incarnation)
+            failed = replace(failed, letter=letter)
+        super().on_child_failed(failed, sender)
 
     @told(Estate)
     def on_estate(self, estate: Estate, sender: ActorAddress) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,10 +13,11 @@ from .clock import VirtualClock
 from .dispatch import Dispatcher
 from .door import Mark
 from .endpoint import Inbox
+from .guarded_log import guarded_log
 from .population import Population, do_nothing
 from .watchdog import Watchdog
 
-log = logging.getLogger(__name__)
+log = guarded_log(__name__)
 
 THREAD_NAME: Final = "greenroom-dispatch"
 # How often a thread that waits for its turn to pump looks into its inbox.
@@ -274,8 +274,8 @@ class Driver:
                     except HandlerTimeoutError:  # the dispatcher keeps them: see `interrupt`
                         log.exception("an interrupt went astray; the message in hand may be lost")
         except BaseException as error:
-            log.critical("the dispatch thread is dead", exc_info=error)
             self.broken = self.broken or error
+            log.critical("the dispatch thread is dead", exc_info=error)
         self.finish()
 
     def _give_up(self, error: HandlerTimeoutError, stack: str) -> None:

@@ -14,7 +14,6 @@ dispatcher times by itself may still name it.
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 import traceback
@@ -28,12 +27,13 @@ from ..config import check_handler_limit
 from ..errors import HandlerTimeoutError
 from .cell import Cell
 from .dispatch import Dispatcher
+from .guarded_log import guarded_log
 from .interrupt import RUNTIME_FILES, find_handler, interrupt
 from .meter import name_actor, name_message
 from .population import Population
 from .waker import Waker
 
-log = logging.getLogger(__name__)
+log = guarded_log(__name__)
 
 THREAD_NAME: Final = "greenroom-watchdog"
 STALL_NS: Final = 50_000_000
