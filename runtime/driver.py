@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from ..config import MOST_SECONDS
 from ..errors import HandlerTimeoutError, LifecycleError, SystemBrokenError
 from .clock import VirtualClock
 from .dispatch import Dispatcher
@@ -37,7 +38,7 @@ class Limit:
     __slots__ = ("_at",)
 
     def __init__(self, seconds: float | None) -> None:
-        self._at = None if seconds is None else time.monotonic() + seconds
+        self._at = None if seconds is None else time.monotonic() + min(seconds, MOST_SECONDS)
 
     def left(self) -> float | None:
         """Seconds that are left, not below 0; None: no limit."""
@@ -173,7 +174,7 @@ class Driver:
         with self._lock:
             self._marks.add(mark)
         self._dispatcher.place(mark)
-        reached = self.is_closed or mark.wait(timeout_seconds)
+        reached = self.is_closed or mark.wait(Limit(timeout_seconds).left())
         with self._lock:
             self._marks.discard(mark)
         self.check()

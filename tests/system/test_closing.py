@@ -106,3 +106,11 @@ def test_a_close_by_an_actor_is_refused_and_closes_nothing() -> None:
     assert telemetry.close()
     assert ClosingWorker.refusals == ["nobody can wait for the telemetry that calls him"]
     assert [each.streams[0].primary_packets for each in analytics.stats] == [3]
+
+
+@pytest.mark.parametrize("timeout", [1e300, float("inf")])
+def test_a_sync_or_a_close_may_have_all_the_time_in_the_world(timeout: float) -> None:
+    telemetry = greenroom.start()
+
+    assert telemetry.sync(timeout)
+    assert telemetry.close(timeout)
