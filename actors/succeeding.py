@@ -102,7 +102,7 @@ class SucceedingActor(SupervisingActor):
         which = ChildID(estate.actor, estate.incarnation)
         succession, ended = self._note_end(which, sender)
         succession.state = estate.state
-        ended.held.extend(each for each in estate.held if not is_for_one_life(each))
+        ended.stash.extend(each for each in estate.stash if not is_for_one_life(each))
         self._settle(which)
 
     @told(ChildActorExited)
@@ -130,7 +130,7 @@ class SucceedingActor(SupervisingActor):
             self._redirect(undelivered)
             return
         _, ended = self._note_end(which, sender)
-        self._keep(which, ended.held, undelivered.message)
+        self._keep(which, ended.stash, undelivered.message)
         self._settle(which)
 
     @told(DeadEnvelope)
