@@ -83,10 +83,9 @@ class Supervisor(Announcer, Children):
         self._slice = configure.settings.flush_slice
         self._ticks = self._ticked_at_ns = 0
         self.dead_letters = configure.ports.dead_letters
-        self._budgets, self._standing, self._backing_off = {}, {}, set()
         self._children = configure.children
         self._close_wait_ns = to_ns(configure.settings.close_wait_seconds)
-        self.prepare_successions()
+        self.prepare_supervision()
         self._told_all = told_all = Configure(configure.settings, configure.ports)
         self.recorder = self._start(configure.children.recorder, told_all)
         self.notifier = self._start(configure.children.notifier, told_all)
