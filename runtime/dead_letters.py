@@ -47,8 +47,12 @@ class DeadLetters:
             self.handler = address
         elif self.handler is address:
             self.handler = None
-        if isinstance(address, Cell):  # only those are hashable, and have children here
-            (self._parents.add if enable else self._parents.discard)(address)
+        if not isinstance(address, Cell):
+            return  # of another base: it has no children here, and no hash
+        if enable:
+            self._parents.add(address)
+        else:
+            self._parents.discard(address)
 
     def add(self, target: ActorAddress, message: object) -> None:
         """Nobody at `target` takes this message."""
