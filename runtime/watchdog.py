@@ -39,7 +39,8 @@ log = logging.getLogger(__name__)
 THREAD_NAME: Final = "greenroom-watchdog"
 STALL_NS: Final = 50_000_000
 LOOK_SECONDS: Final = 0.01
-# When two looks are this far apart, the machine was busy or asleep: not the handler's fault.
+# When two looks are this far apart, the machine was busy or asleep: not the handler's fault. They
+# count as one look, or on a machine that stays busy no handler would ever reach its limit.
 OVERSLEPT_NS: Final = 40_000_000
 # A dispatcher that sleeps for this long lets the watchdog sleep: one that is asked now and then
 # is not worth a wake-up each time.
@@ -163,7 +164,7 @@ class Watchdog:
         while not self._ended.wait(LOOK_SECONDS):
             now_ns = monotonic_ns()
             if now_ns - looked_ns > OVERSLEPT_NS:
-                self._since_ns += now_ns - looked_ns
+                self._since_ns += now_ns - looked_ns - to_ns(LOOK_SECONDS)
             looked_ns = now_ns
             self._look(now_ns)
             if not self._population.waker.asleep:

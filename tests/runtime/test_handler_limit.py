@@ -174,6 +174,16 @@ def test_one_that_sends_without_end_is_ended_between_two_sends(system: ActorSyst
     assert system.ask(sibling, "hello", PATIENCE_SECONDS) == "hello"
 
 
+def test_an_endless_handler_is_ended_also_where_the_watchdog_always_oversleeps(
+    system: ActorSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "OVERSLEPT_NS", 0)
+
+    assert isinstance(
+        system.ask(system.createActor(Endless), "loop", PATIENCE_SECONDS), PoisonMessage
+    )
+
+
 def test_an_endless_constructor_is_ended_and_the_parent_learns_of_it(
     base: InProcessBase, system: ActorSystem
 ) -> None:
