@@ -147,6 +147,15 @@ class GreenroomActor(Actor):
     def on_end(self) -> None:
         """The end that its parent or itself wanted: there is no heir."""
 
+    def leave_estate(self) -> None:
+        """The end that somebody else wanted: tell the parent what an heir needs."""
+        if self._unfinished not in (None, self.on_restart):  # it has not begun: there is none
+            self._give_back()
+            return
+        state = {name: getattr(self, name) for name in self.inherited}
+        stash = tuple(message for message, _ in self._stash or ())
+        self.send(self.parent, Estate(type(self).__name__, self.describe()[1], state, stash))
+
     def is_wanted_by(self, sender: ActorAddress) -> bool:
         """Whether an exit request of this sender is one that its parent knows of."""
         return sender in (self.parent, self.myAddress)
@@ -186,7 +195,7 @@ class GreenroomActor(Actor):
             self._stashes = False
             self.receiveMessage(message, sender)
         else:
-            self._leave_estate()
+            self.leave_estate()
         return True
 
     def _go_on(self, message: object, begin: Callable[[], None]) -> None:
@@ -216,14 +225,6 @@ class GreenroomActor(Actor):
     def _succeed(self, inherit: Inherit) -> None:
         self.on_inherit(inherit)
         self.send(self.parent, HeirBegan(type(self).__name__, self.describe()[1]))
-
-    def _leave_estate(self) -> None:
-        if self._unfinished not in (None, self.on_restart):  # it has not begun: there is none
-            self._give_back()
-            return
-        state = {name: getattr(self, name) for name in self.inherited}
-        stash = tuple(message for message, _ in self._stash or ())
-        self.send(self.parent, Estate(type(self).__name__, self.describe()[1], state, stash))
 
     def _give_back(self) -> None:
         for message, sender in self._stash or ():
@@ -271,7 +272,7 @@ class GreenroomActor(Actor):
         if self.is_wanted_by(sender):
             self.on_end()
         else:
-            self._leave_estate()
+            self.leave_estate()
 
     @told(ChildActorExited)
     def on_child_exited(self, exited: ChildActorExited, sender: ActorAddress) -> None:

@@ -228,12 +228,10 @@ class Supervisor(Announcer, Children):
         else:
             self.send(address, ActorExitRequest())
 
-    def is_wanted_by(self, sender: ActorAddress) -> bool:
-        """What nobody wanted takes all workers with it: that is a loss, and counted."""
-        wanted = super().is_wanted_by(sender)
-        if not wanted:
-            self.metrics.dropped("supervisor_ended", self.roster.statistics().retained)
-        return wanted
+    def leave_estate(self) -> None:
+        """An end that nobody wanted takes all workers with it: that is a loss, and counted."""
+        self.metrics.dropped("supervisor_ended", self.roster.statistics().retained)
+        super().leave_estate()
 
     def on_restart(self) -> None:
         """Say again what the failure may have left unsaid: all of it may be said twice."""
@@ -245,7 +243,7 @@ class Supervisor(Announcer, Children):
             self.door.take_turn(self.myAddress, FlushSlice())
         self.restart_all()
 
-    # ── helpers ─────────────────────────────────────────────────────────────────────────────
+    # ── workers ─────────────────────────────────────────────────────────────────────────────
 
     def _start(self, child_class: type[GreenroomActor], first_message: object) -> ActorAddress:
         address = self.createActor(child_class)
