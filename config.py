@@ -13,7 +13,7 @@ FLUSH_INTERVAL_SECONDS: Final = 30.0  # telemetryservice.go, telemetryStatsUpdat
 CLOSE_WAIT_SECONDS: Final = 180.0  # telemetryservice.go, workerCleanupWait
 FLUSH_SLICE: Final = 64  # workers with 3 tracks each: 1.5 ms in the benchmark
 CAPACITY: Final = 262_144  # several seconds of a full machine's statistics, some 70 MB
-HANDLER_LIMIT_S: Final = 30.0  # the longest that is known, a restored mailbox, takes some seconds
+HANDLER_LIMIT_SECONDS: Final = 30.0  # the longest known, a restored mailbox, takes some seconds
 
 MOST_SECONDS: Final = 1e9  # every clock and timer can wait for so long
 
@@ -215,7 +215,7 @@ class Settings:
     close_wait_seconds: float = CLOSE_WAIT_SECONDS
     capacity: int = CAPACITY
     flush_slice: int = FLUSH_SLICE
-    handler_limit_seconds: float | None = HANDLER_LIMIT_S
+    handler_limit_seconds: float | None = HANDLER_LIMIT_SECONDS
     webhook: WebhookSettings = field(default_factory=WebhookSettings)
 
     def __post_init__(self) -> None:

@@ -25,7 +25,7 @@ from .config import (
     CAPACITY,
     CLOSE_WAIT_SECONDS,
     FLUSH_INTERVAL_SECONDS,
-    HANDLER_LIMIT_S,
+    HANDLER_LIMIT_SECONDS,
     NODE_ID,
     Settings,
     WebhookSettings,
@@ -82,8 +82,8 @@ class Telemetry(TelemetryCalls):
         check_webhook(settings.webhook)
         self.settings = settings
         self.clock = clock or SystemClock()
-        limit_s = settings.handler_limit_seconds
-        self._base = InProcessBase(self.clock, handler_limit_seconds=limit_s, schedule=schedule)
+        limit = settings.handler_limit_seconds
+        self._base = InProcessBase(self.clock, handler_limit_seconds=limit, schedule=schedule)
         self._base.watchdog.when_stuck = self.shard_given_up
         self.metrics = Metrics(threading.Lock())
         self._reporter = LoggingReporter(self.clock)
@@ -307,7 +307,7 @@ def start(
     flush_interval_seconds: float | None = FLUSH_INTERVAL_SECONDS,
     close_wait_seconds: float = CLOSE_WAIT_SECONDS,
     capacity: int = CAPACITY,
-    handler_limit_seconds: float | None = HANDLER_LIMIT_S,
+    handler_limit_seconds: float | None = HANDLER_LIMIT_SECONDS,
     clock: Clock | None = None,
     children: ChildClasses | None = None,
     data_dir: str | Path | None = None,

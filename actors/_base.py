@@ -92,8 +92,8 @@ class GreenroomActor(Actor):
     settings: Settings
     door: Door
     parent: ActorAddress = _NOBODY  # who configured this actor
-    _holds = True  # messages are held: before the first message, and while it stands still
-    _held: list[tuple[object, ActorAddress]] | None = None
+    _stashes = True  # messages are held: before the first message, and while it stands still
+    _stash: list[tuple[object, ActorAddress]] | None = None  # what is held
     _unfinished: Callable[[], None] | None = None  # how to begin, when that has failed
 
     def __init_subclass__(cls) -> None:
@@ -103,8 +103,8 @@ class GreenroomActor(Actor):
 
     def receiveMessage(self, message: object, sender: ActorAddress) -> None:
         """Thespian's entry: find the handler, run it, keep its failure inside."""
-        if self._holds:
-            self._receive_held(message, sender)
+        if self._stashes:
+            self._take_or_stash(message, sender)
             return
         try:
             if type(message) is Stamped:
@@ -148,46 +148,62 @@ class GreenroomActor(Actor):
     def on_end(self) -> None:
         """The end that its parent or itself wanted: there is no heir."""
 
+    def leave_estate(self) -> None:
+        """The end that somebody else wanted: tell the parent what an heir needs."""
+        if self._unfinished not in (None, self.on_restart):  # it has not begun: there is none
+            self._give_back()
+            return
+        state = {name: getattr(self, name) for name in self.inherited}
+        stash = tuple(message for message, _ in self._stash or ())
+        self.send(self.parent, Estate(type(self).__name__, self.describe()[1], state, stash))
+
     def is_wanted_by(self, sender: ActorAddress) -> bool:
         """Whether an exit request of this sender is one that its parent knows of."""
         return sender in (self.parent, self.myAddress)
 
-    def _receive_held(self, message: object, sender: ActorAddress) -> None:
-        if self.parent is _NOBODY:
-            if isinstance(message, ActorSystemMessage):
-                if isinstance(message, ActorExitRequest):
-                    self._give_back()
-                return
-            if isinstance(message, self.configured_by()):
-                self.parent = sender
-                self._go_on(message, lambda: self.on_configure(message))
-                return
-            if type(message) is Inherit:
-                self.parent = sender
-                letters = [(letter, sender) for letter in message.letters]
-                self._held = [*letters, *(self._held or ())]
-                self._go_on(message, lambda: self._succeed(message))
-                return
-        elif type(message) is Restart:
-            self._go_on(message, self._unfinished or self.on_restart)
-            return
+    def _take_or_stash(self, message: object, sender: ActorAddress) -> None:
+        take = self._take_first if self.parent is _NOBODY else self._take_standing
+        if not take(message, sender):
+            self._stash = [*(self._stash or ()), (message, sender)]
+
+    def _take_first(self, message: object, sender: ActorAddress) -> bool:
+        """Before this actor has begun; False: the message has to wait for that."""
+        if isinstance(message, self.configured_by()):
+            self.parent = sender
+            self._go_on(message, lambda: self.on_configure(message))
+        elif type(message) is Inherit:
+            self.parent = sender
+            letters = [(letter, sender) for letter in message.letters]
+            self._stash = [*letters, *(self._stash or ())]
+            self._go_on(message, lambda: self._succeed(message))
         elif isinstance(message, ActorExitRequest):
-            if not self.is_wanted_by(sender):
-                self._leave_estate()
-                return
-            self._go_on(message, self._unfinished or self.on_restart)
-            while self._held:  # nobody will restart it any more, and nothing is to be lost
+            self._give_back()
+        else:
+            return isinstance(message, ActorSystemMessage)  # of no use to one that has not begun
+        return True
+
+    def _take_standing(self, message: object, sender: ActorAddress) -> bool:
+        """While this actor stands still; False: the message has to wait for the restart."""
+        begin = self._unfinished or self.on_restart
+        if type(message) is Restart:
+            self._go_on(message, begin)
+        elif not isinstance(message, ActorExitRequest):
+            return False
+        elif self.is_wanted_by(sender):
+            self._go_on(message, begin)
+            while self._stash:  # nobody will restart it any more, and nothing is to be lost
                 self._go_on(message, _nothing)
-            self._holds = False
+            self._stashes = False
             self.receiveMessage(message, sender)
-            return
-        self._held = [*(self._held or ()), (message, sender)]
+        else:
+            self.leave_estate()
+        return True
 
     def _go_on(self, message: object, begin: Callable[[], None]) -> None:
         """Begin, then handle what was held, until something fails again."""
-        self._holds, held = False, self._held or []
-        if self._held or self._unfinished:  # else they stay the class's: actors are many
-            self._held = self._unfinished = None
+        self._stashes, stash = False, self._stash or []
+        if self._stash or self._unfinished:  # else they stay the class's: actors are many
+            self._stash = self._unfinished = None
         try:
             begin()
         except BaseException as error:  # as in receiveMessage
@@ -196,11 +212,11 @@ class GreenroomActor(Actor):
             self._unfinished = begin
             self._stand_still(message, error)
         handled = 0
-        while handled < len(held) and not self._holds:
-            self.receiveMessage(*held[handled])
+        while handled < len(stash) and not self._stashes:
+            self.receiveMessage(*stash[handled])
             handled += 1
-        if self._holds:
-            self._held = held[handled:]
+        if self._stashes:
+            self._stash = stash[handled:]
 
     @classmethod
     def configured_by(cls) -> type:
@@ -211,20 +227,12 @@ class GreenroomActor(Actor):
         self.on_inherit(inherit)
         self.send(self.parent, HeirBegan(type(self).__name__, self.describe()[1]))
 
-    def _leave_estate(self) -> None:
-        if self._unfinished not in (None, self.on_restart):  # it has not begun: there is none
-            self._give_back()
-            return
-        state = {name: getattr(self, name) for name in self.inherited}
-        held = tuple(message for message, _ in self._held or ())
-        self.send(self.parent, Estate(type(self).__name__, self.describe()[1], state, held))
-
     def _give_back(self) -> None:
-        for message, sender in self._held or ():
+        for message, sender in self._stash or ():
             self.send(sender, Undelivered(message))
 
     def _stand_still(self, message: object, error: BaseException) -> None:
-        self._holds = True
+        self._stashes = True
         self._report(message, error, stands_still=True)
 
     def _report(self, message: object, error: BaseException, *, stands_still: bool) -> None:
@@ -269,7 +277,7 @@ class GreenroomActor(Actor):
         if self.is_wanted_by(sender):
             self.on_end()
         else:
-            self._leave_estate()
+            self.leave_estate()
 
     @told(ChildActorExited)
     def on_child_exited(self, exited: ChildActorExited, sender: ActorAddress) -> None:

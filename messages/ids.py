@@ -37,10 +37,10 @@ class WorkerKey(NamedTuple):
         Raises:
             ValueError: It is none.
         """
-        room_id, participant_id = (
-            part.replace("%2F", "/").replace("%25", "%") for part in text.split("/")
-        )
-        return cls(RoomID(room_id), ParticipantID(participant_id))
+        parts = [part.replace("%2F", "/").replace("%25", "%") for part in text.split("/")]
+        if len(parts) != len(cls._fields):
+            raise ValueError(f"expected a room's and a participant's id, got {text!r}")
+        return cls(RoomID(parts[0]), ParticipantID(parts[1]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 from thespian.actors import Actor, ActorAddress
 from thespian.system import isInternalActorSystemMessage
 
-from ..config import HANDLER_LIMIT_S
+from ..config import HANDLER_LIMIT_SECONDS
 from ..core.ports import Clock
 from ..errors import LifecycleError
 from .cell import ActorClass, Cell, Mailbox, Requirements
@@ -65,7 +65,7 @@ class InProcessBase:
         *,
         capacity: int = 1_000_000,
         when_full: WhenFull = WhenFull.BLOCK,
-        handler_limit_seconds: float | None = HANDLER_LIMIT_S,
+        handler_limit_seconds: float | None = HANDLER_LIMIT_SECONDS,
         schedule: SeededSchedule | None = None,
     ) -> None:
         if schedule is not None and not isinstance(clock, VirtualClock):
