@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, get_args
@@ -16,16 +15,20 @@ FLUSH_INTERVAL_SECONDS: Final = 30.0  # telemetryservice.go, telemetryStatsUpdat
 CLOSE_WAIT_SECONDS: Final = 180.0  # telemetryservice.go, workerCleanupWait
 FLUSH_SLICE: Final = 64  # workers with 3 tracks each: 1.5 ms in the benchmark
 CAPACITY: Final = 262_144  # several seconds of a full machine's statistics, some 70 MB
-HANDLER_LIMIT_SECONDS: Final = 30.0  # the longest known, of a restored mailbox, takes seconds
+HANDLER_LIMIT_SECONDS: Final = 30.0  # the longest known, a restored mailbox, takes some seconds
+
+MOST_SECONDS: Final = 1e9  # every clock and timer can wait for so long
 
 
 def check_number(name: str, value: object, *, least: float, above: bool = False) -> None:
-    """Refuse what is not a finite number of at least (or above) that; bools and NaN too."""
+    """Refuse what is not a number from (or above) that up to 31 years; bools and NaN too."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise ConfigError(f"{name}: expected a number, got {value!r}")
-    if not math.isfinite(value) or value < least or (above and value == least):
+    if not least <= value <= MOST_SECONDS or (above and value == least):
         bound = "greater than" if above else "at least"
-        raise ConfigError(f"{name}: must be {bound} {least:g} and finite, got {value!r}")
+        raise ConfigError(
+            f"{name}: must be {bound} {least:g} and at most {MOST_SECONDS:g}, got {value!r}"
+        )
 
 
 def check_count(name: str, value: object) -> None:

@@ -76,8 +76,8 @@ class Telemetry(TelemetryCalls):
         check_webhook(settings.webhook)
         self.settings = settings
         self.clock = clock or SystemClock()
-        limit_s = settings.handler_limit_seconds
-        self._base = InProcessBase(self.clock, handler_limit_seconds=limit_s, schedule=schedule)
+        limit = settings.handler_limit_seconds
+        self._base = InProcessBase(self.clock, handler_limit_seconds=limit, schedule=schedule)
         self._base.watchdog.when_stuck = self.shard_given_up
         self.metrics = Metrics(threading.Lock(), self.clock.now_ns)
         self._reporter = LoggingReporter(self.clock)
@@ -159,11 +159,11 @@ class Telemetry(TelemetryCalls):
 
         Raises:
             SystemBrokenError: The dispatch thread died.
-            LifecycleError: The AnalyticsService calls this: it would wait for itself.
+            LifecycleError: The AnalyticsService or an actor calls this: it would wait for itself.
             SystemClosedError: It was closed before.
         """
         self._check_open()
-        self._refuse_analytics()
+        self._refuse_called()
         limit = Limit(timeout)
         idle = self._base.barrier(timeout) and self._analytics.wait_idle(limit.left())
         return idle and (self._outbox is None or self._outbox.wait_idle(limit.left()))
@@ -179,7 +179,7 @@ class Telemetry(TelemetryCalls):
             SystemClosedError: It was closed before.
         """
         self._check_open()
-        self._refuse_analytics()
+        self._refuse_called()
         if not isinstance(at_ns, int):
             raise TypeError(f"at_ns: expected int, got {type(at_ns).__name__}")
         self._base.advance_to(at_ns)
@@ -211,9 +211,9 @@ class Telemetry(TelemetryCalls):
             second call does nothing more and returns the same.
 
         Raises:
-            LifecycleError: The AnalyticsService calls this: it would wait for itself.
+            LifecycleError: The AnalyticsService or an actor calls this: it would wait for itself.
         """
-        self._refuse_analytics()
+        self._refuse_called()
         limit = Limit(timeout)
         with self._closing:  # whoever comes second waits for the first
             if not self._closed:
@@ -296,9 +296,9 @@ class Telemetry(TelemetryCalls):
         self._reporter.shard_given_up(reason, stack)
         self._door.close("broken")
 
-    def _refuse_analytics(self) -> None:
-        if self._analytics.is_current_thread():
-            raise LifecycleError("an AnalyticsService cannot wait for the telemetry that calls it")
+    def _refuse_called(self) -> None:
+        if self._analytics.is_current_thread() or self._base.is_current_thread():
+            raise LifecycleError("nobody can wait for the telemetry that calls him")
 
     def _check_open(self) -> None:
         if self._closed:

@@ -20,7 +20,7 @@ not begun yet has no estate: it gives back what it was told, `Undelivered`.
 
 from __future__ import annotations
 
-import traceback
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ClassVar, Final, TypeVar
@@ -36,6 +36,7 @@ from thespian.actors import (
 )
 
 from ..config import Settings
+from ..core.failure_text import failure_texts, type_name
 from ..core.ports import Door
 from ..errors import UnknownMessageError
 from ..messages.codec import encode
@@ -91,8 +92,8 @@ class GreenroomActor(Actor):
     settings: Settings
     door: Door
     parent: ActorAddress = _NOBODY  # who configured this actor
-    _holds = True  # messages are held: before the first message, and while it stands still
-    _held: list[tuple[object, ActorAddress]] | None = None
+    _stashes = True  # messages are held: before the first message, and while it stands still
+    _stash: list[tuple[object, ActorAddress]] | None = None  # what is held
     _unfinished: Callable[[], None] | None = None  # how to begin, when that has failed
 
     def __init_subclass__(cls) -> None:
@@ -102,8 +103,8 @@ class GreenroomActor(Actor):
 
     def receiveMessage(self, message: object, sender: ActorAddress) -> None:
         """Thespian's entry: find the handler, run it, keep its failure inside."""
-        if self._holds:
-            self._receive_held(message, sender)
+        if self._stashes:
+            self._take_or_stash(message, sender)
             return
         try:
             if type(message) is Stamped:
@@ -113,9 +114,9 @@ class GreenroomActor(Actor):
                 self.told_handlers.get(type(message), _unknown)(self, message, sender)
         except UnknownMessageError as error:
             self._report(message, error, stands_still=False)
-        except KeyboardInterrupt:  # meant for the caller that pumps
-            raise
-        except BaseException as error:  # noqa: BLE001  # the one place: reported, not lost
+        except BaseException as error:  # the one place: reported, not lost
+            if _is_for_caller(error):
+                raise
             self._stand_still(message, error)
 
     def on_configure(self, configure: Any) -> None:  # each actor has its own
@@ -147,59 +148,75 @@ class GreenroomActor(Actor):
     def on_end(self) -> None:
         """The end that its parent or itself wanted: there is no heir."""
 
+    def leave_estate(self) -> None:
+        """The end that somebody else wanted: tell the parent what an heir needs."""
+        if self._unfinished not in (None, self.on_restart):  # it has not begun: there is none
+            self._give_back()
+            return
+        state = {name: getattr(self, name) for name in self.inherited}
+        stash = tuple(message for message, _ in self._stash or ())
+        self.send(self.parent, Estate(type(self).__name__, self.describe()[1], state, stash))
+
     def is_wanted_by(self, sender: ActorAddress) -> bool:
         """Whether an exit request of this sender is one that its parent knows of."""
         return sender in (self.parent, self.myAddress)
 
-    def _receive_held(self, message: object, sender: ActorAddress) -> None:
-        if self.parent is _NOBODY:
-            if isinstance(message, ActorSystemMessage):
-                if isinstance(message, ActorExitRequest):
-                    self._give_back()
-                return
-            if isinstance(message, self.configured_by()):
-                self.parent = sender
-                self._go_on(message, lambda: self.on_configure(message))
-                return
-            if type(message) is Inherit:
-                self.parent = sender
-                letters = [(letter, sender) for letter in message.letters]
-                self._held = [*letters, *(self._held or ())]
-                self._go_on(message, lambda: self._succeed(message))
-                return
-        elif type(message) is Restart:
-            self._go_on(message, self._unfinished or self.on_restart)
-            return
+    def _take_or_stash(self, message: object, sender: ActorAddress) -> None:
+        take = self._take_first if self.parent is _NOBODY else self._take_standing
+        if not take(message, sender):
+            self._stash = [*(self._stash or ()), (message, sender)]
+
+    def _take_first(self, message: object, sender: ActorAddress) -> bool:
+        """Before this actor has begun; False: the message has to wait for that."""
+        if isinstance(message, self.configured_by()):
+            self.parent = sender
+            self._go_on(message, lambda: self.on_configure(message))
+        elif type(message) is Inherit:
+            self.parent = sender
+            letters = [(letter, sender) for letter in message.letters]
+            self._stash = [*letters, *(self._stash or ())]
+            self._go_on(message, lambda: self._succeed(message))
         elif isinstance(message, ActorExitRequest):
-            if not self.is_wanted_by(sender):
-                self._leave_estate()
-                return
-            self._go_on(message, self._unfinished or self.on_restart)
-            while self._held:  # nobody will restart it any more, and nothing is to be lost
+            self._give_back()
+        else:
+            return isinstance(message, ActorSystemMessage)  # of no use to one that has not begun
+        return True
+
+    def _take_standing(self, message: object, sender: ActorAddress) -> bool:
+        """While this actor stands still; False: the message has to wait for the restart."""
+        begin = self._unfinished or self.on_restart
+        if type(message) is Restart:
+            self._go_on(message, begin)
+        elif not isinstance(message, ActorExitRequest):
+            return False
+        elif self.is_wanted_by(sender):
+            self._go_on(message, begin)
+            while self._stash:  # nobody will restart it any more, and nothing is to be lost
                 self._go_on(message, _nothing)
-            self._holds = False
+            self._stashes = False
             self.receiveMessage(message, sender)
-            return
-        self._held = [*(self._held or ()), (message, sender)]
+        else:
+            self.leave_estate()
+        return True
 
     def _go_on(self, message: object, begin: Callable[[], None]) -> None:
         """Begin, then handle what was held, until something fails again."""
-        self._holds, held = False, self._held or []
-        if self._held or self._unfinished:  # else they stay the class's: actors are many
-            self._held = self._unfinished = None
+        self._stashes, stash = False, self._stash or []
+        if self._stash or self._unfinished:  # else they stay the class's: actors are many
+            self._stash = self._unfinished = None
         try:
             begin()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001  # as in receiveMessage
+        except BaseException as error:  # as in receiveMessage
+            if _is_for_caller(error):
+                raise
             self._unfinished = begin
             self._stand_still(message, error)
         handled = 0
-        while handled < len(held) and not self._holds:
-            self.receiveMessage(*held[handled])
+        while handled < len(stash) and not self._stashes:
+            self.receiveMessage(*stash[handled])
             handled += 1
-        if self._holds:
-            self._held = held[handled:]
+        if self._stashes:
+            self._stash = stash[handled:]
 
     @classmethod
     def configured_by(cls) -> type:
@@ -210,35 +227,31 @@ class GreenroomActor(Actor):
         self.on_inherit(inherit)
         self.send(self.parent, HeirBegan(type(self).__name__, self.describe()[1]))
 
-    def _leave_estate(self) -> None:
-        if self._unfinished not in (None, self.on_restart):  # it has not begun: there is none
-            self._give_back()
-            return
-        state = {name: getattr(self, name) for name in self.inherited}
-        held = tuple(message for message, _ in self._held or ())
-        self.send(self.parent, Estate(type(self).__name__, self.describe()[1], state, held))
-
     def _give_back(self) -> None:
-        for message, sender in self._held or ():
+        for message, sender in self._stash or ():
             self.send(sender, Undelivered(message))
 
     def _stand_still(self, message: object, error: BaseException) -> None:
-        self._holds = True
+        self._stashes = True
         self._report(message, error, stands_still=True)
 
     def _report(self, message: object, error: BaseException, *, stands_still: bool) -> None:
         body, position, at_ns = message, 0, 0
         if isinstance(message, Stamped):
             body, position, at_ns = message.body, message.position, message.at_ns
-        key, incarnation = self.describe()
+        try:
+            key, incarnation = self.describe()
+        except Exception:  # noqa: BLE001  # it failed before it knew: its parent knows
+            key, incarnation = "", 0
+        text, trace = failure_texts(error)
         letter = DeadLetter(
             actor=type(self).__name__,
             key=key,
-            message=type(body).__name__,
+            message=type_name(body),
             position=position,
             at_ns=at_ns,
-            error=repr(error),
-            traceback="".join(traceback.format_exception(error)),
+            error=text,
+            traceback=trace,
             body=_wire_form(body),
             incarnation=incarnation,
         )
@@ -264,7 +277,7 @@ class GreenroomActor(Actor):
         if self.is_wanted_by(sender):
             self.on_end()
         else:
-            self._leave_estate()
+            self.leave_estate()
 
     @told(ChildActorExited)
     def on_child_exited(self, exited: ChildActorExited, sender: ActorAddress) -> None:
@@ -276,6 +289,12 @@ def _unknown(actor: GreenroomActor, body: object, _: object) -> None:
         raise UnknownMessageError(f"{type(actor).__name__} has no handler for it")
 
 
+def _is_for_caller(error: BaseException) -> bool:
+    """Control-C, for the one who pumps: Python raises it on the main thread only."""
+    is_main = threading.current_thread() is threading.main_thread()
+    return is_main and isinstance(error, KeyboardInterrupt)
+
+
 def _nothing() -> None:
     """All that was to be done at the restart has been tried."""
 
@@ -283,7 +302,7 @@ def _nothing() -> None:
 def _wire_form(body: object) -> bytes:
     try:
         return encode(body)
-    except Exception:  # noqa: BLE001  # poison may break anything; the report must get through
+    except BaseException:  # noqa: BLE001  # poison may break anything; the report must get through
         return b""
 
 

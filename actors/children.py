@@ -71,13 +71,15 @@ class Children(SucceedingActor):
 
     def move(self, which: ChildID, address: ActorAddress) -> None:
         """To where it is looked for; the workers know the recorder."""
-        if not which.incarnation:
-            setattr(self, self._role(which), address)
-            if address is self.recorder:
-                for entry in self.roster.newest_first():
-                    self.send(entry.address, RecorderMoved(address))
-        elif (entry_ := self.roster.keeper_of(Incarnation(which.incarnation))) is not None:
-            entry_.address = address
+        if which.incarnation:
+            entry = self.roster.keeper_of(Incarnation(which.incarnation))
+            if entry is not None:
+                entry.address = address
+            return
+        setattr(self, self._role(which), address)
+        if address is self.recorder:
+            for each in self.roster.newest_first():
+                self.send(each.address, RecorderMoved(address))
 
     def worker_of(self, first_message: object) -> ChildID | None:
         """By the spec in it."""

@@ -31,13 +31,13 @@ class Estate:
         actor: The actor's class.
         incarnation: Of a StatsWorker; 0: it is none.
         state: The attributes that its class names in `inherited`.
-        held: What it had been told and not handled yet, in order.
+        stash: What it had been told and not handled yet, in order.
     """
 
     actor: str
     incarnation: int
     state: Mapping[str, Any]
-    held: tuple[object, ...]
+    stash: tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)

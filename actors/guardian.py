@@ -42,7 +42,7 @@ class Guardian(SupervisingActor):
         ports = configure.configure.ports
         self.door, self.metrics, self.reporter = ports.door, ports.metrics, ports.reporter
         self.dead_letters, self.host = ports.dead_letters, ports.host
-        self._budgets, self._standing, self._backing_off = {}, {}, set()
+        self.prepare_supervision()
         self.supervisor = configure.supervisor
         self.send(self.supervisor, configure.configure)
 

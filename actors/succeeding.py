@@ -15,8 +15,10 @@ well, and is passed on: only its place among what they tell the heir is not prom
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import Any, Final
 
+from ..messages.control import ChildFailed
 from ._base import (
     ActorAddress,
     ActorExitRequest,
@@ -48,8 +50,9 @@ class SucceedingActor(SupervisingActor):
         self._has_ended = True
         super().on_exit_request(request, sender)
 
-    def prepare_successions(self) -> None:
-        """To be called at the configuration."""
+    def prepare_supervision(self) -> None:
+        """Also have what the children are told in vain come back."""
+        super().prepare_supervision()
         self._successions, self._leaving = {}, {}
         self._dead = deque(maxlen=REMEMBERED_DEAD)
         self.handleDeadLetters()
@@ -94,6 +97,15 @@ class SucceedingActor(SupervisingActor):
 
     # ── ends ────────────────────────────────────────────────────────────────────────────────
 
+    @told(ChildFailed)
+    def on_child_failed(self, failed: ChildFailed, sender: ActorAddress) -> None:
+        """One that failed before it was configured does not know which one it is."""
+        which = None if failed.letter.incarnation else self.child_at(sender)
+        if which is not None and which.incarnation:
+            letter = replace(failed.letter, incarnation=which.incarnation)
+            failed = replace(failed, letter=letter)
+        super().on_child_failed(failed, sender)
+
     @told(Estate)
     def on_estate(self, estate: Estate, sender: ActorAddress) -> None:
         """A child is about to end."""
@@ -102,7 +114,7 @@ class SucceedingActor(SupervisingActor):
         which = ChildID(estate.actor, estate.incarnation)
         succession, ended = self._note_end(which, sender)
         succession.state = estate.state
-        ended.held.extend(each for each in estate.held if not is_for_one_life(each))
+        ended.stash.extend(each for each in estate.stash if not is_for_one_life(each))
         self._settle(which)
 
     @told(ChildActorExited)
@@ -130,31 +142,33 @@ class SucceedingActor(SupervisingActor):
             self._redirect(undelivered)
             return
         _, ended = self._note_end(which, sender)
-        self._keep(which, ended.held, undelivered.message)
+        self._keep(which, ended.stash, undelivered.message)
         self._settle(which)
 
     @told(DeadEnvelope)
     def on_dead_envelope(self, letter: DeadEnvelope, sender: ActorAddress) -> None:
         """What a child was told that is no more."""
-        message = letter.deadMessage
+        message, address = letter.deadMessage, letter.deadAddress
         if self._has_ended or is_for_one_life(message):
             return
         if isinstance(message, Undelivered):
             self._redirect(message)
             return
-        which = self._unsettled_at(letter.deadAddress)
-        if which is None and self._pass_on(letter.deadAddress, message):
-            return
-        which = (
-            which
-            or self.worker_of(message)
-            or self._leaving_from(letter.deadAddress)
-            or self.child_at(letter.deadAddress)
-        )
-        address = None if which is None else self._known_address(which, letter.deadAddress)
-        if which is None or address is None:
+        which = self._unsettled_at(address)
+        if which is None:
+            if self._pass_on(address, message):
+                return
+            which = (
+                self.worker_of(message) or self._leaving_from(address) or self.child_at(address)
+            )
+        known = None if which is None else self._known_address(which, address)
+        if which is None or known is None:
             self.redirect(message)
-            return
+        else:
+            self._take_back(which, known, message)
+
+    def _take_back(self, which: ChildID, address: ActorAddress, message: object) -> None:
+        """For the heir, unless it is the probe: behind that comes only what others told."""
         succession, ended = self._note_end(which, address)
         if isinstance(message, Probe):
             ended.is_probed = True

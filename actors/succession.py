@@ -21,7 +21,7 @@ class Ended:
 
     Args:
         address: Where it lived.
-        held: What had reached it, and was not handled.
+        stash: What had reached it, and was not handled.
         letters: What came too late for it.
         has_exited: All that it had to say has come.
         is_asked: The probe is on its way, and the restart asked for.
@@ -29,7 +29,7 @@ class Ended:
     """
 
     address: ActorAddress
-    held: list[object] = field(default_factory=list)
+    stash: list[object] = field(default_factory=list)
     letters: list[object] = field(default_factory=list)
     has_exited: bool = False
     is_asked: bool = False
@@ -67,7 +67,7 @@ class Succession:
 
     def letters(self) -> tuple[object, ...]:
         """What was told in vain, in the order in which it was told."""
-        return tuple(letter for each in self.ended for letter in (*each.held, *each.letters))
+        return tuple(letter for each in self.ended for letter in (*each.stash, *each.letters))
 
 
 def is_for_one_life(message: object) -> bool:

@@ -41,6 +41,10 @@ class SupervisingActor(GreenroomActor):
         """How many children stand still now."""
         return len(self._standing)
 
+    def prepare_supervision(self) -> None:
+        """Nobody has failed yet; to be called at the configuration."""
+        self._budgets, self._standing, self._backing_off = {}, {}, set()
+
     def spec_of(self, which: ChildID) -> ChildSpec:
         """How a child is supervised."""
         raise NotImplementedError

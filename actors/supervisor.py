@@ -83,10 +83,9 @@ class Supervisor(Announcer, Children):
         self._slice = configure.settings.flush_slice
         self._ticks = self._ticked_at_ns = 0
         self.dead_letters = configure.ports.dead_letters
-        self._budgets, self._standing, self._backing_off = {}, {}, set()
         self._children = configure.children
         self._close_wait_ns = to_ns(configure.settings.close_wait_seconds)
-        self.prepare_successions()
+        self.prepare_supervision()
         self._told_all = told_all = Configure(configure.settings, configure.ports)
         self.recorder = self._start(configure.children.recorder, told_all)
         self.notifier = self._start(configure.children.notifier, told_all)
@@ -229,12 +228,10 @@ class Supervisor(Announcer, Children):
         else:
             self.send(address, ActorExitRequest())
 
-    def is_wanted_by(self, sender: ActorAddress) -> bool:
-        """What nobody wanted takes all workers with it: that is a loss, and counted."""
-        wanted = super().is_wanted_by(sender)
-        if not wanted:
-            self.metrics.dropped("supervisor_ended", self.roster.statistics().retained)
-        return wanted
+    def leave_estate(self) -> None:
+        """An end that nobody wanted takes all workers with it: that is a loss, and counted."""
+        self.metrics.dropped("supervisor_ended", self.roster.statistics().retained)
+        super().leave_estate()
 
     def on_restart(self) -> None:
         """Say again what the failure may have left unsaid: all of it may be said twice."""
@@ -246,7 +243,7 @@ class Supervisor(Announcer, Children):
             self.door.take_turn(self.myAddress, FlushSlice())
         self.restart_all()
 
-    # ── helpers ─────────────────────────────────────────────────────────────────────────────
+    # ── workers ─────────────────────────────────────────────────────────────────────────────
 
     def _start(self, child_class: type[GreenroomActor], first_message: object) -> ActorAddress:
         address = self.createActor(child_class)

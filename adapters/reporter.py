@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from typing import Final
 
 from ..core.ports import Clock
@@ -57,7 +58,9 @@ class LoggingReporter:
     def shard_given_up(self, reason: str, stack: str = "") -> None:
         """Nothing is processed any more: always a line of its own, with where it is stuck."""
         where = f", at\n{stack}" if stack else ""
-        log.critical("greenroom stands still: %s; restart the process%s", reason, where)
+        self._write(
+            logging.CRITICAL, "greenroom stands still: %s; restart the process%s", reason, where
+        )
 
     def store_failed(self, error: StoreError) -> None:
         """Something was not written to the data directory, or not read."""
@@ -69,7 +72,8 @@ class LoggingReporter:
 
     def lost_at_close(self, count: int) -> None:
         """What could not be handed over before the end: always a line of its own."""
-        log.warning("lost at close(): %d webhooks or analytics, not handed over in time", count)
+        text = "lost at close(): %d webhooks or analytics, not handed over in time"
+        self._write(logging.WARNING, text, count)
 
     def _log(
         self, kind: str, text: str, *values: object, error: BaseException | None = None
@@ -85,4 +89,10 @@ class LoggingReporter:
         if left_out:
             text += " (and %d more like it since the last line)"
             values = (*values, left_out)
-        log.error(text, *values, exc_info=error)
+        self._write(logging.ERROR, text, *values, error=error)
+
+    def _write(
+        self, level: int, text: str, *values: object, error: BaseException | None = None
+    ) -> None:
+        with suppress(Exception):  # a host's log handler that raises fails no actor
+            log.log(level, text, *values, exc_info=error)

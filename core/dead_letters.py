@@ -15,7 +15,6 @@ from ..messages.calls import CALLS
 from ..messages.codec import decode
 from ..messages.control import DeadLetter, Input
 from ..messages.ids import Incarnation, WorkerKey
-from ..messages.stats import SampleReplayed, TrackStat
 
 Enters: TypeAlias = Callable[[DeadLetter, Any], Input]  # Any: the message of the table's row
 Refusal: TypeAlias = str  # why it is not replayed, and what to do instead
@@ -47,12 +46,12 @@ def _itself(_: DeadLetter, message: Input) -> Input:
     return message
 
 
-def _to_its_worker(letter: DeadLetter, sample: TrackStat) -> Input:
+def _to_its_worker(letter: DeadLetter, sample: stats.TrackStat) -> Input:
     try:
         key = WorkerKey.from_text(letter.key)
     except ValueError:
         raise _refused(letter, "it does not say whose sample it is; call track_stats()") from None
-    return SampleReplayed(key, Incarnation(letter.incarnation), sample)
+    return stats.SampleReplayed(key, Incarnation(letter.incarnation), sample)
 
 
 NEXT_FLUSH: Final = "the next flush hands over all that is held; call flush_stats() to have it now"
@@ -67,7 +66,7 @@ PART: Final = "it is never told to an actor by itself; make the call again"
 
 REPLAYS: Final[Mapping[type, Enters | Refusal]] = {
     **dict.fromkeys(CALLS, _itself),
-    TrackStat: _to_its_worker,
+    stats.TrackStat: _to_its_worker,
     stats.SampleReplayed: _itself,
     outputs.RecordStats: _itself,
     outputs.RecordEvent: _itself,

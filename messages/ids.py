@@ -37,10 +37,10 @@ class WorkerKey(NamedTuple):
         Raises:
             ValueError: It is none.
         """
-        room_id, participant_id = (
-            part.replace("%2F", "/").replace("%25", "%") for part in text.split("/")
-        )
-        return cls(RoomID(room_id), ParticipantID(participant_id))
+        parts = [part.replace("%2F", "/").replace("%25", "%") for part in text.split("/")]
+        if len(parts) != len(cls._fields):
+            raise ValueError(f"expected a room's and a participant's id, got {text!r}")
+        return cls(RoomID(parts[0]), ParticipantID(parts[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +74,15 @@ class StatsKey:
     def __post_init__(self) -> None:
         """Check every field once, so that a call with this key need not."""
         for name in ("country", "participant_id", "track_id"):
-            checked_text(getattr(self, name), f"key.{name}")
+            self._keep(name, checked_text(getattr(self, name), f"key.{name}"))
         for name in ("stream_type", "track_source", "track_type"):
-            checked_number(getattr(self, name), f"key.{name}")
+            self._keep(name, checked_number(getattr(self, name), f"key.{name}"))
         if not isinstance(self.track, bool):
             raise TypeError(f"key.track: expected bool, got {type(self.track).__name__}")
+
+    def _keep(self, name: str, checked: str | int) -> None:
+        if checked is not getattr(self, name):
+            object.__setattr__(self, name, checked)  # it was of a subclass
 
     @classmethod
     def for_track(
@@ -125,7 +129,7 @@ KEY_ENUMS: Final = {
 
 
 def checked_text(value: object, name: str) -> str:
-    """`value` if it is text that protobuf and Prometheus can carry.
+    """`value` if it is text that protobuf and Prometheus can carry; of a subclass, a plain copy.
 
     Raises:
         TypeError: It is not a str.
@@ -133,6 +137,7 @@ def checked_text(value: object, name: str) -> str:
     """
     if not isinstance(value, str):
         raise TypeError(f"{name}: expected str, got {type(value).__name__}")
+    value = str.__str__(value)  # a subclass has methods of its own, which could fail later
     if not value.isascii():
         try:
             value.encode()
@@ -142,7 +147,7 @@ def checked_text(value: object, name: str) -> str:
 
 
 def checked_number(value: object, name: str) -> int:
-    """`value` if it is an int that fits protobuf's int32.
+    """`value` if it is an int that fits protobuf's int32; of a subclass, a plain copy.
 
     Raises:
         TypeError: It is not an int (a bool is not one here).
@@ -150,6 +155,7 @@ def checked_number(value: object, name: str) -> int:
     """
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name}: expected int, got {type(value).__name__}")
+    value = int.__int__(value)
     if not -(2**31) <= value < 2**31:
         raise ValueError(f"{name}: {value} does not fit 32 bits")
     return value

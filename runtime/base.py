@@ -84,6 +84,7 @@ class InProcessBase:
             self._dispatcher = SeededDispatcher(self._population, schedule)
         self._driver = Driver(self._population, self._dispatcher, handler_limit_seconds)
         self._driver.when_finished = self._wake_listeners
+        self.is_current_thread = self._driver.is_current_thread  # that of the actors
         self._endpoints: weakref.WeakSet[Endpoint] = weakref.WeakSet()
         self._external = self.external_clone()
 
@@ -132,11 +133,8 @@ class InProcessBase:
 
     def actors(self) -> list[Actor]:
         """Every actor that lives, level by level, for tests and debuggers: look, do not touch."""
-        return [
-            cell.instance
-            for cell in self._population.everyone()
-            if isinstance(cell.instance, Actor)
-        ]
+        found = (cell.instance for cell in self._population.everyone())
+        return [each for each in found if isinstance(each, Actor)]
 
     def start(self) -> None:
         """Let a daemon thread run the actors from now on. Again: nothing happens.

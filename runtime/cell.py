@@ -12,6 +12,7 @@ from typing import BinaryIO, Protocol, TypeAlias
 
 from thespian.actors import Actor, ActorAddress, ActorExitRequest
 
+from ..core.failure_text import type_name
 from .timers import Period
 from .waker import Waker
 
@@ -193,7 +194,7 @@ class Cell(ActorAddress):
     @property
     def class_name(self) -> str:
         """The actor's class, for logs."""
-        return "dead" if self.instance is None else type(self.instance).__name__
+        return "dead" if self.instance is None else type_name(self.instance)
 
     @property
     def is_exiting(self) -> bool:

@@ -36,7 +36,7 @@ class DeadLetters:
         self._send = send
         self.count = 0
         self.handler: ActorAddress | None = None
-        self._parents: list[ActorAddress] = []  # all that have registered
+        self._parents: set[Cell] = set()  # all of this base that have registered
 
     def __repr__(self) -> str:
         return f"<DeadLetters {self.count} so far, handler {self.handler}>"
@@ -45,12 +45,14 @@ class DeadLetters:
         """Let this actor handle dead letters, instead of the one before; or no longer."""
         if enable:
             self.handler = address
-            self._parents.append(address)
-            return
-        if self.handler is address:
+        elif self.handler is address:
             self.handler = None
-        if self._parents:
-            self._parents = [each for each in self._parents if each is not address]
+        if not isinstance(address, Cell):
+            return  # of another base: it has no children here, and no hash
+        if enable:
+            self._parents.add(address)
+        else:
+            self._parents.discard(address)
 
     def add(self, target: ActorAddress, message: object) -> None:
         """Nobody at `target` takes this message."""

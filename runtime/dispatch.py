@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
-import traceback
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -21,16 +19,18 @@ from thespian.actors import (
     Thespian_StatusReq,
 )
 
+from ..core.failure_text import traceback_text, type_name
 from ..errors import HandlerTimeoutError
 from .cell import Cell, Envelope
 from .door import Door, Mark
 from .endpoint import Inbox
+from .guarded_log import guarded_log
 from .mailbox import FlatMailbox
 from .meter import Meter, name_actor, name_message
 from .population import Population
 from .status import actor_status
 
-log = logging.getLogger(__name__)
+log = guarded_log(__name__)
 
 # Between two looks at timers and limits. Measured: from 64 on, longer slices gain nothing.
 SLICE: Final = 256
@@ -162,7 +162,7 @@ class Dispatcher:
                 try:
                     self._deliver_special(target, message, sender)
                 except Exception:
-                    log.exception("dropped a %s that cannot be handled", type(message).__name__)
+                    log.exception("dropped a %s that cannot be handled", type_name(message))
         except HandlerTimeoutError:  # late: the handler that it was for had just ended
             self.delivered += count + 1
             return True
@@ -233,7 +233,7 @@ class Dispatcher:
         try:
             self._deliver_special(target, message, sender)
         except Exception:
-            log.exception("dropped a %s that cannot be handled", type(message).__name__)
+            log.exception("dropped a %s that cannot be handled", type_name(message))
 
     def _handle(self, target: Cell, message: object, sender: Cell, fail: OnFailure) -> None:
         """Let the actor handle it.
@@ -285,13 +285,14 @@ class Dispatcher:
         One that was interrupted does not try again. Never is a message put into a log call: its
         own `__str__` may raise. Source: thespian system/actorManager.py, handleMessages.
         """
-        kind = type(message)
-        if isinstance(error, HandlerTimeoutError):
+        kind, raised = type(message), type(error)  # no isinstance(): see `_deliver_special`
+        if issubclass(raised, HandlerTimeoutError):
             self._poison(target, message, sender, error)
-        elif not isinstance(error, Exception):
+        elif not issubclass(raised, Exception):
             self._end(target, error)
         elif target.instance is not None and not issubclass(kind, ActorExitRequest):
-            log.warning("%r raised on a %s, tries again", target, kind.__name__, exc_info=error)
+            what = type_name(message)
+            log.warning("%r raised on a %s, tries again", target, what, exc_info=error)
             fail_again = partial(self._fail_again, message)
             try:
                 duplicate = copy.deepcopy(message)
@@ -303,16 +304,15 @@ class Dispatcher:
     def _fail_again(
         self, message: object, target: Cell, _: object, sender: Cell, error: BaseException
     ) -> None:
-        if isinstance(error, Exception | HandlerTimeoutError):
+        if issubclass(type(error), Exception | HandlerTimeoutError):
             self._poison(target, message, sender, error)
         else:
             self._end(target, error)
 
     def _poison(self, target: Cell, message: object, sender: Cell, error: BaseException) -> None:
-        kind = type(message)
-        log.error("%r cannot digest a %s", target, kind.__name__, exc_info=error)
-        if not issubclass(kind, PoisonMessage | ActorExitRequest):
-            text = "".join(traceback.format_exception(error))
+        text = traceback_text(error)
+        log.error("%r cannot digest a %s\n%s", target, type_name(message), text)
+        if not issubclass(type(message), PoisonMessage | ActorExitRequest):
             self._population.post(sender, PoisonMessage(message, text), target)
 
     def _end(self, target: Cell, error: BaseException) -> None:
@@ -322,11 +322,11 @@ class Dispatcher:
             BaseException: The same, when a caller pumps and this is not SystemExit: it may well
                 be the caller's (control-C, a test's time-out).
         """
-        if not isinstance(error, SystemExit):
+        if not issubclass(type(error), SystemExit):
             log.error("%r ended", target, exc_info=error)
         if target.instance is not None and target is not self._population.root:
             self._population.kill(target)
-        if self.raises and not isinstance(error, SystemExit):
+        if self.raises and not issubclass(type(error), SystemExit):
             raise error
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from ..config import MOST_SECONDS
 from ..errors import HandlerTimeoutError, LifecycleError, SystemBrokenError
 from .clock import VirtualClock
 from .dispatch import Dispatcher
 from .door import Mark
 from .endpoint import Inbox
+from .forks import watch_forks
+from .guarded_log import guarded_log
 from .population import Population, do_nothing
 from .watchdog import Watchdog
 
-log = logging.getLogger(__name__)
+log = guarded_log(__name__)
 
 THREAD_NAME: Final = "greenroom-dispatch"
 # How often a thread that waits for its turn to pump looks into its inbox.
@@ -36,7 +38,7 @@ class Limit:
     __slots__ = ("_at",)
 
     def __init__(self, seconds: float | None) -> None:
-        self._at = None if seconds is None else time.monotonic() + seconds
+        self._at = None if seconds is None else time.monotonic() + min(seconds, MOST_SECONDS)
 
     def left(self) -> float | None:
         """Seconds that are left, not below 0; None: no limit."""
@@ -111,6 +113,7 @@ class Driver:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._loop, name=THREAD_NAME, daemon=True)
                 self._thread.start()
+                watch_forks(self)
 
     def hold(self) -> None:
         """Work has begun outside."""
@@ -140,10 +143,8 @@ class Driver:
             while mine and self._dispatcher.run(limit.is_over):
                 held = self._held  # before looking for work: what a holder left will be seen
                 if not self._dispatcher.has_work:
-                    if not held:
-                        return True
-                    if limit.is_over():
-                        return False
+                    if not held or limit.is_over():
+                        return not held
                     self._nap(limit, held)
         return False
 
@@ -178,7 +179,7 @@ class Driver:
         with self._lock:
             self._marks.add(mark)
         self._dispatcher.place(mark)
-        reached = self.is_closed or mark.wait(timeout_seconds)
+        reached = self.is_closed or mark.wait(Limit(timeout_seconds).left())
         with self._lock:
             self._marks.discard(mark)
         self.check()
@@ -202,7 +203,7 @@ class Driver:
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Wait until that is so, or the end; on the thread that dispatches: not at all."""
-        while not (condition() or self.is_closed or self._runner == threading.get_ident()):
+        while not (condition() or self.is_closed or self.is_current_thread()):
             if self.is_threaded:
                 time.sleep(POLL_SECONDS)
             else:
@@ -217,7 +218,7 @@ class Driver:
 
         Called by an actor it returns at once: the thread that runs it will see to it.
         """
-        if self._runner == threading.get_ident():
+        if self.is_current_thread():
             return False
         if self._thread is not None:
             if not isinstance(self.broken, HandlerTimeoutError):  # that one is not waited for
@@ -253,17 +254,27 @@ class Driver:
 
     def check(self) -> None:
         """Raise SystemBrokenError if the dispatch thread is dead or stuck."""
-        if isinstance(self.broken, HandlerTimeoutError):
-            raise SystemBrokenError(
-                f"the dispatch thread is stuck: {self.broken}"
-            ) from self.broken
         if self.broken is not None:
-            raise SystemBrokenError("the dispatch thread is dead") from self.broken
+            is_stuck = isinstance(self.broken, HandlerTimeoutError)
+            how = f"stuck: {self.broken}" if is_stuck else "dead"
+            raise SystemBrokenError(f"the dispatch thread is {how}") from self.broken
+
+    def is_current_thread(self) -> bool:
+        """Whether this is the thread that dispatches."""
+        return self._runner == threading.get_ident()
 
     def refuse_actors(self) -> None:
         """Raise LifecycleError on the thread that dispatches: it would wait for itself."""
-        if self._runner == threading.get_ident():
+        if self.is_current_thread():
             raise LifecycleError("an actor cannot wait for the system that runs it")
+
+    def disown(self) -> None:
+        """Be broken in a forked child: who waits there would wait for ever."""
+        self._lock = threading.Lock()  # another thread of the parent may have had it
+        self._all_released = threading.Condition(self._lock)
+        self.broken = self.broken or LifecycleError("the parent has it: start after fork()")
+        if self._dispatcher.door is not None:
+            self._dispatcher.door.close("broken")
 
     # How it runs
 
@@ -279,8 +290,8 @@ class Driver:
                     except HandlerTimeoutError:  # the dispatcher keeps them: see `interrupt`
                         log.exception("an interrupt went astray; the message in hand may be lost")
         except BaseException as error:
-            log.critical("the dispatch thread is dead", exc_info=error)
             self.broken = self.broken or error
+            log.critical("the dispatch thread is dead", exc_info=error)
         self.finish()
 
     def _give_up(self, error: HandlerTimeoutError, stack: str) -> None:

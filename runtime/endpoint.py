@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+from threading import TIMEOUT_MAX
 from typing import Protocol
 
 from thespian.actors import ActorAddress
@@ -34,6 +35,8 @@ class Inbox:
         """The next message; None when there is none within this time (None: wait for ever)."""
         try:
             if timeout_seconds is None or timeout_seconds > 0:
+                if timeout_seconds is not None:
+                    timeout_seconds = min(timeout_seconds, TIMEOUT_MAX)
                 return self._messages.get(timeout=timeout_seconds)
             return self._messages.get_nowait()
         except queue.Empty:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
+from ..core.failure_text import type_name
 from ..messages.control import Stamped
 from .cell import Mailbox
+from .guarded_log import guarded_log
 
-log = logging.getLogger(__name__)
+log = guarded_log(__name__)
 
 # The default bound of what is told from outside; a broadcast to all actors stays below it.
 RUNAWAY_FROM: Final = 1_000_000
@@ -97,12 +98,12 @@ class Meter:
 
 def name_actor(instance: object) -> str:
     """The class of an actor, taken before it handles what may be its end."""
-    return "dead" if instance is None else type(instance).__name__
+    return "dead" if instance is None else type_name(instance)
 
 
 def name_message(message: object) -> str:
     """The type of a message, or of what is in it if it came through the door."""
-    return type(message.body if type(message) is Stamped else message).__name__
+    return type_name(message.body if type(message) is Stamped else message)
 
 
 def describe_newest(mailbox: Mailbox) -> str:

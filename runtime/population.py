@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import threading
 from collections.abc import Callable
 from typing import BinaryIO
@@ -19,13 +18,14 @@ from ..core.ports import Clock
 from .capabilities import own_capabilities
 from .cell import About, ActorClass, Cell, Mailbox, Receiver, Requirements, ask_to_exit
 from .dead_letters import DeadLetters, Stray
+from .guarded_log import guarded_log
 from .sources import Sources
 from .spawn import Spawner
 from .status import system_status
 from .timers import Period, Timers, period_ns
 from .waker import Waker
 
-log = logging.getLogger(__name__)
+log = guarded_log(__name__)
 
 SYSTEM_ADDRESS = "/ActorSys"  # thespian.actors.ActorSystem.systemAddress
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import sys
 from collections.abc import Callable
 from typing import BinaryIO
@@ -18,7 +17,9 @@ from thespian.actors import (
 )
 from thespian.system.sourceLoader import SourceHashFinder
 
-log = logging.getLogger(__name__)
+from .guarded_log import guarded_log
+
+log = guarded_log(__name__)
 
 Send = Callable[[ActorAddress, object], None]
 

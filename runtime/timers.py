@@ -17,6 +17,7 @@ Period: TypeAlias = "timedelta | int | float"
 
 # Fewer forgotten timers than this are not worth a clean-up.
 COMPACT_FROM = 64
+MAX_SECONDS = timedelta.max.total_seconds()
 
 
 def period_ns(period: Period) -> int:
@@ -24,11 +25,15 @@ def period_ns(period: Period) -> int:
 
     Raises:
         TypeError: It is neither.
+        OverflowError: It is longer than a timedelta can be.
+        ValueError: It is no number.
     """
     if isinstance(period, timedelta):
         seconds = period.days * 86_400 + period.seconds
         return seconds * 1_000_000_000 + period.microseconds * 1_000
     if isinstance(period, int | float):
+        if abs(period) > MAX_SECONDS:
+            raise OverflowError("longer than a timedelta can be")
         return round(period * 1_000_000_000)
     raise TypeError(f"expected a timedelta or seconds, got {type(period).__name__}")
 

@@ -14,7 +14,6 @@ dispatcher times by itself may still name it.
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 import traceback
@@ -25,20 +24,23 @@ from types import FrameType
 from typing import Final
 
 from ..config import check_handler_limit
+from ..core.times import to_ns
 from ..errors import HandlerTimeoutError
 from .cell import Cell
 from .dispatch import Dispatcher
+from .guarded_log import guarded_log
 from .interrupt import RUNTIME_FILES, find_handler, interrupt
 from .meter import name_actor, name_message
 from .population import Population
 from .waker import Waker
 
-log = logging.getLogger(__name__)
+log = guarded_log(__name__)
 
 THREAD_NAME: Final = "greenroom-watchdog"
 STALL_NS: Final = 50_000_000
 LOOK_SECONDS: Final = 0.01
-# When two looks are this far apart, the machine was busy or asleep: not the handler's fault.
+# When two looks are this far apart, the machine was busy or asleep: not the handler's fault. They
+# count as one look, or on a machine that stays busy no handler would ever reach its limit.
 OVERSLEPT_NS: Final = 40_000_000
 # A dispatcher that sleeps for this long lets the watchdog sleep: one that is asked now and then
 # is not worth a wake-up each time.
@@ -99,7 +101,7 @@ class Watchdog:
     Args:
         population: Its mailbox is watched too; its waker tells whether the dispatcher sleeps.
         dispatcher: Who is watched.
-        limit_s: After so many seconds a handler is interrupted; None: never.
+        handler_limit_seconds: A handler that takes longer is interrupted; None: never.
         give_up: Told of a handler that does not end after twice that time, with the stack.
 
     Raises:
@@ -110,14 +112,14 @@ class Watchdog:
         self,
         population: Population,
         dispatcher: Dispatcher,
-        limit_s: float | None = None,
+        handler_limit_seconds: float | None = None,
         give_up: Callable[[HandlerTimeoutError, str], None] = lambda error, stack: None,
     ) -> None:
         self._population = population
         self._dispatcher = dispatcher
         self._meter = dispatcher.meter
-        check_handler_limit(limit_s)
-        self._limit_ns = None if limit_s is None else round(limit_s * 1e9)
+        check_handler_limit(handler_limit_seconds)
+        self._limit_ns = None if handler_limit_seconds is None else to_ns(handler_limit_seconds)
         self._give_up = give_up
         self._spared: frozenset[str] = RUNTIME_FILES  # whose code is not interrupted
         self.when_stuck: Callable[[str, str], None] = log_stuck  # told why and where, on a give-up
@@ -140,9 +142,9 @@ class Watchdog:
         """How long to wait for what is quickly done: up to `left` while a handler is stuck."""
         return seconds if left is None or self._names is None else min(seconds, left)
 
-    def spare(self, *helpers: object) -> None:
-        """Never interrupt a handler while it runs code of the modules of these objects."""
-        modules = [sys.modules.get(type(helper).__module__) for helper in helpers]
+    def spare(self, *called: object) -> None:
+        """Never interrupt a handler in the modules of these objects' classes; None has none."""
+        modules = [sys.modules.get(type(each).__module__) for each in called]
         self._spared |= {str(getattr(module, "__file__", "")) for module in modules}
 
     def start(self, watched: int) -> None:
@@ -162,7 +164,7 @@ class Watchdog:
         while not self._ended.wait(LOOK_SECONDS):
             now_ns = monotonic_ns()
             if now_ns - looked_ns > OVERSLEPT_NS:
-                self._since_ns += now_ns - looked_ns
+                self._since_ns += now_ns - looked_ns - to_ns(LOOK_SECONDS)
             looked_ns = now_ns
             self._look(now_ns)
             if not self._population.waker.asleep:
@@ -186,7 +188,7 @@ class Watchdog:
             if delivery is not None:
                 number = self._dispatcher.delivered + delivery.count
         if number is None or number != self._number:
-            self._end(now_ns)
+            self._note_end(now_ns)
             self._number, self._delivery = number, delivery
             self._since_ns, self._report_at_ns = now_ns, STALL_NS
             self._is_interrupted, self._give_up_at_ns = False, None
@@ -200,7 +202,7 @@ class Watchdog:
         if len(mailbox) > self._meter.high_water:
             self._meter.rise(mailbox)
 
-    def _end(self, now_ns: int) -> None:
+    def _note_end(self, now_ns: int) -> None:
         """That message is done; if it was a stall, note how long it took."""
         if self._names is not None:
             self._meter.note_slow(*self._names, now_ns - self._since_ns)

@@ -58,9 +58,9 @@ class TelemetryCalls(TrackCalls):
         if type(stat) is not AnalyticsStat:
             raise TypeError(f"stat: expected AnalyticsStat, got {type(stat).__name__}")
         if type(room_id) is not str or not room_id.isascii():
-            checked_text(room_id, "room_id")
+            room_id = checked_text(room_id, "room_id")
         if type(room_name) is not str or not room_name.isascii():
-            checked_text(room_name, "room_name")
+            room_name = checked_text(room_name, "room_name")
         self._tell(
             calls.TrackStats(RoomID(room_id), RoomName(room_name), key, stat.SerializeToString())
         )

@@ -71,6 +71,7 @@ def checked_guard(value: object) -> GuardID | None:
         return None
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"guard: expected an id from guard(), or None, got {type(value).__name__}")
+    value = int.__int__(value)  # as `checked_number`
     if not -(2**63) <= value < 2**63:
         raise ValueError(f"guard: {value} does not fit 64 bits")
     return GuardID(value)
@@ -85,7 +86,7 @@ def enum_number(enum: EnumType, value: object, name: str) -> int:
     """
     if isinstance(value, str):
         try:
-            return int(enum.Value(value))
+            return int(enum.Value(str.__str__(value)))
         except ValueError:
             raise ValueError(f"{name}: no such enum name {value!r}") from None
     return checked_number(value, name)

@@ -63,7 +63,7 @@ def test_the_text_of_a_workers_key_is_what_a_person_expects(key: WorkerKey, text
 
 @pytest.mark.parametrize("text", ["", "RM_1", "a/b/c"])
 def test_a_text_that_is_no_workers_key_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="unpack"):
+    with pytest.raises(ValueError, match="expected a room's and a participant's id"):
         WorkerKey.from_text(text)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from thespian.actors import ActorSystem
 
-from greenroom.runtime import dispatch
+from greenroom.runtime import dispatch, watchdog
 from greenroom.runtime.base import InProcessBase
 from greenroom.runtime.clock import SystemClock
 from greenroom.runtime.door import Door
@@ -43,3 +43,9 @@ def eager() -> Iterator[None]:
     sys.setswitchinterval(1e-5)
     yield
     sys.setswitchinterval(before)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is given up: a busy machine may be late in letting an interrupted handler end."""
+    monkeypatch.setattr(watchdog, "GRACE_NS", 10**18)

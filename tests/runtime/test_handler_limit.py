@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
@@ -24,9 +24,9 @@ from greenroom.errors import ConfigError, HandlerTimeoutError, SystemBrokenError
 from greenroom.runtime import watchdog
 from greenroom.runtime.base import InProcessBase
 from greenroom.runtime.clock import SystemClock
+from greenroom.testing.patience import PATIENCE_SECONDS, wait_until
 
 LIMIT_S: Final = 0.05
-FOREVER_NS: Final = 10**18
 
 
 class Endless(Actor):
@@ -81,7 +81,6 @@ class Unaware(Actor):
     """Waits in a place where CPython looks for no exception before the handler has ended."""
 
     opened: threading.Lock
-    fails = False
 
     def __init__(self) -> None:
         self.runs = 0
@@ -94,51 +93,30 @@ class Unaware(Actor):
                 self.wakeupAfter(timedelta(0))
             case PoisonMessage():
                 pass
-            case "wait" | WakeupMessage() | ActorExitRequest():
-                self.runs += 1
-                if self.runs == 1:
-                    for _ in iter(self.opened.acquire, True):
-                        pass
-            case "fail":
+            case "wait" | "fail" | WakeupMessage() | ActorExitRequest():
                 self.runs += 1
                 nothing = 0
                 if self.runs == 1:
                     for _ in iter(self.opened.acquire, True):
                         pass
-                1 / nothing
+                if msg == "fail":
+                    1 / nothing
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody is given up: the test decides when a handler goes on, and may be late."""
-    monkeypatch.setattr(watchdog, "GRACE_NS", FOREVER_NS)
-
-
-@pytest.fixture
-def base(slices: None) -> Iterator[InProcessBase]:
+def base(slices: None, patient: None) -> Iterator[InProcessBase]:
     base = InProcessBase(SystemClock(), handler_limit_seconds=LIMIT_S)
     base.start()
     yield base
-    base.shutdown(5)
+    base.shutdown(PATIENCE_SECONDS)
 
 
 @pytest.fixture
 def system(base: InProcessBase) -> ActorSystem:
     system = ActorSystem(base, transientUnique=True)
-    assert system.ask(system.createActor(Sibling), "first", 5) == "first"  # a timed slice
+    first = system.ask(system.createActor(Sibling), "first", PATIENCE_SECONDS)  # a timed slice
+    assert first == "first"
     return system
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.002)
-
-
-def dispatch_thread() -> threading.Thread:
-    """The newest one: a base that was broken earlier may still have its own."""
-    return [each for each in threading.enumerate() if each.name == "greenroom-dispatch"][-1]
 
 
 @pytest.mark.parametrize("message", ["loop", "keep"])
@@ -147,15 +125,15 @@ def test_an_endless_handler_is_ended_once_and_its_message_is_poison(
 ) -> None:
     endless, sibling = system.createActor(Endless), system.createActor(Sibling)
 
-    poison = system.ask(endless, message, 10)
+    poison = system.ask(endless, message, PATIENCE_SECONDS)
 
     assert isinstance(poison, PoisonMessage)
     assert poison.poisonMessage == message
     assert "in receiveMessage\n" in str(poison.details)
     assert "HandlerTimeoutError: Endless has held the dispatch thread for" in str(poison.details)
     assert "with a str" in str(poison.details)
-    assert system.ask(sibling, "hello", 5) == "hello"
-    assert system.ask(endless, "runs", 5) == 2, "it did not try again"
+    assert system.ask(sibling, "hello", PATIENCE_SECONDS) == "hello"
+    assert system.ask(endless, "runs", PATIENCE_SECONDS) == 2, "it did not try again"
 
 
 def test_the_other_messages_are_delivered_after_it(
@@ -168,32 +146,42 @@ def test_the_other_messages_are_delivered_after_it(
     for number in range(1_000):
         system.tell(sibling, f"{number}")
 
-    answers = [system.listen(10) for _ in range(1_002)]
+    answers = [system.listen(PATIENCE_SECONDS) for _ in range(1_002)]
     assert [type(each) for each in answers if not isinstance(each, str)] == [PoisonMessage]
     assert [each for each in answers if isinstance(each, str)] == [
         "after",
         *map(str, range(1_000)),
     ]
-    assert base.barrier(5)
+    assert base.barrier(PATIENCE_SECONDS)
 
 
 def test_the_second_try_after_a_failure_is_ended_too(system: ActorSystem) -> None:
     endless = system.createActor(Endless)
 
-    poison = system.ask(endless, "retry", 10)
+    poison = system.ask(endless, "retry", PATIENCE_SECONDS)
 
     assert isinstance(poison, PoisonMessage)
     assert "HandlerTimeoutError" in str(poison.details)
-    assert system.ask(endless, "runs", 5) == 3
+    assert system.ask(endless, "runs", PATIENCE_SECONDS) == 3
 
 
 def test_one_that_sends_without_end_is_ended_between_two_sends(system: ActorSystem) -> None:
     endless, sibling = system.createActor(Endless), system.createActor(Sibling)
 
-    poison = system.ask(endless, "send", 10)
+    poison = system.ask(endless, "send", PATIENCE_SECONDS)
 
     assert isinstance(poison, PoisonMessage)
-    assert system.ask(sibling, "hello", 30) == "hello"
+    assert system.ask(sibling, "hello", PATIENCE_SECONDS) == "hello"
+
+
+def test_an_endless_handler_is_ended_also_where_the_watchdog_always_oversleeps(
+    system: ActorSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "OVERSLEPT_NS", 0)
+
+    assert isinstance(
+        system.ask(system.createActor(Endless), "loop", PATIENCE_SECONDS), PoisonMessage
+    )
 
 
 def test_an_endless_constructor_is_ended_and_the_parent_learns_of_it(
@@ -202,9 +190,9 @@ def test_an_endless_constructor_is_ended_and_the_parent_learns_of_it(
     endless = system.createActor(Endless)
     before = base.statistics().actors
 
-    assert isinstance(system.ask(endless, "bear", 10), PoisonMessage)
+    assert isinstance(system.ask(endless, "bear", PATIENCE_SECONDS), PoisonMessage)
 
-    assert base.barrier(5)
+    assert base.barrier(PATIENCE_SECONDS)
     assert base.statistics().actors == before
 
 
@@ -216,7 +204,7 @@ def test_an_actor_whose_last_handler_is_endless_exits_all_the_same(
 
     system.tell(endless, ActorExitRequest())
 
-    assert base.barrier(10)
+    assert base.barrier(PATIENCE_SECONDS)
     assert base.statistics().actors == before - 1
 
 
@@ -229,7 +217,6 @@ def interrupted(caplog: pytest.LogCaptureFixture) -> bool:
 
 
 @pytest.mark.parametrize("message", ["wait", "start", ActorExitRequest()])
-@pytest.mark.usefixtures("patient")
 def test_an_exception_that_comes_too_late_for_its_handler_hits_nobody(
     base: InProcessBase, system: ActorSystem, caplog: pytest.LogCaptureFixture, message: object
 ) -> None:
@@ -244,15 +231,16 @@ def test_an_exception_that_comes_too_late_for_its_handler_hits_nobody(
     wait_until(lambda: interrupted(caplog))
     opened.release()
 
-    assert [system.listen(5) for _ in range(600)] == [f"{number}" for number in range(600)]
-    assert base.barrier(5)
+    assert [system.listen(PATIENCE_SECONDS) for _ in range(600)] == [
+        f"{number}" for number in range(600)
+    ]
+    assert base.barrier(PATIENCE_SECONDS)
     if isinstance(message, ActorExitRequest):
         assert base.statistics().actors == actors - 1
     else:
-        assert system.ask(late, "runs", 5) == 1
+        assert system.ask(late, "runs", PATIENCE_SECONDS) == 1
 
 
-@pytest.mark.usefixtures("patient")
 def test_a_failure_at_the_limit_is_an_ordinary_failure(
     system: ActorSystem, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -265,33 +253,35 @@ def test_a_failure_at_the_limit_is_an_ordinary_failure(
     wait_until(lambda: interrupted(caplog))
     opened.release()
 
-    poison = system.listen(5)
+    poison = system.listen(PATIENCE_SECONDS)
     assert isinstance(poison, PoisonMessage)
     assert "ZeroDivisionError" in str(poison.details)
-    assert system.ask(late, "runs", 5) == 2, "it tried again"
+    assert system.ask(late, "runs", PATIENCE_SECONDS) == 2, "it tried again"
 
 
 class Blocked(Actor):
-    """Waits in C for the event that it is told."""
+    """Waits in C for the event that it is told; says on which thread it runs."""
 
     def receiveMessage(self, msg: object, sender: ActorAddress) -> None:
         if isinstance(msg, threading.Event):
             msg.wait()
-        elif isinstance(msg, str):
-            self.send(sender, msg)
+        elif msg == "thread":
+            self.send(sender, threading.current_thread())
 
 
 def test_a_base_whose_handler_cannot_be_ended_is_broken_and_says_where(
-    base: InProcessBase, system: ActorSystem
+    base: InProcessBase, system: ActorSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(watchdog, "GRACE_NS", 0)
     told: list[tuple[str, str]] = []
     base.watchdog.when_stuck = lambda reason, stack: told.append((reason, stack))
     blocked, sibling = system.createActor(Blocked), system.createActor(Sibling)
+    thread = system.ask(blocked, "thread", PATIENCE_SECONDS)
     opened = threading.Event()
 
     system.tell(blocked, opened)
     with pytest.raises(SystemBrokenError, match="stuck: Blocked has held the"):
-        system.listen(10)
+        system.listen(PATIENCE_SECONDS)
 
     for call in (
         lambda: system.tell(sibling, "hello"),
@@ -306,10 +296,9 @@ def test_a_base_whose_handler_cannot_be_ended_is_broken_and_says_where(
     assert reason.endswith("with a Event")
     assert "msg.wait()" in stack
     assert not base.shutdown(600)
-    thread = dispatch_thread()
     assert thread.daemon
     opened.set()
-    thread.join(10)
+    thread.join(PATIENCE_SECONDS)
     assert not thread.is_alive()
 
 
@@ -323,8 +312,8 @@ def test_without_a_limit_a_handler_may_take_for_ever() -> None:
     wait_until(lambda: base.statistics().stalls == 1)
     opened.set()
 
-    assert base.barrier(5)
-    assert base.shutdown(5)
+    assert base.barrier(PATIENCE_SECONDS)
+    assert base.shutdown(PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("limit", [0, -1, float("nan"), "30"])

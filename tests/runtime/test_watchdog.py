@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 
 import pytest
 from thespian.actors import Actor, ActorAddress, ActorSystem
@@ -19,6 +17,7 @@ from greenroom.runtime.door import Door
 from greenroom.runtime.mailbox import FlatMailbox
 from greenroom.runtime.population import Population
 from greenroom.runtime.watchdog import Watchdog
+from greenroom.testing.patience import wait_until
 
 
 class Slow(Actor):
@@ -39,13 +38,6 @@ class Flooder(Actor):
         if isinstance(msg, int):
             for _ in range(msg):
                 self.send(self.myAddress, "flood")
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.002)
 
 
 @pytest.fixture

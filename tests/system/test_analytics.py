@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -13,11 +12,11 @@ import greenroom
 from greenroom import Telemetry, VirtualClock
 from greenroom.core.series import flatten
 from greenroom.testing.fakes import RecordingAnalytics
+from greenroom.testing.patience import PATIENCE_SECONDS, wait_until
 from greenroom.testing.samples import ALICE, BOB, key, participant, room, stat
 
 SECOND: Final = 1_000_000_000
 START_NS: Final = 1_700_000_000 * SECOND
-PATIENCE_SECONDS: Final = 30.0  # for another thread; never waited for when things work
 
 
 class Moody(RecordingAnalytics):
@@ -72,13 +71,6 @@ def test_an_analytics_service_that_keeps_failing_is_logged_once_a_minute(
             "AnalyticsService.send_event rais",
         ]
         assert "and 59 more" in caplog.records[1].getMessage()
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Look again and again; each look is a turn of the actors, so nothing is slept through."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 import pytest
 from livekit.protocol.analytics import AnalyticsEvent
@@ -20,9 +19,8 @@ from greenroom.messages.outputs import RecordEvent
 from greenroom.messages.stats import TrackStat
 from greenroom.testing.fakes import RecordingAnalytics
 from greenroom.testing.fragile import Fault, fragile
+from greenroom.testing.patience import PATIENCE_SECONDS
 from greenroom.testing.samples import ROOM_ID, ROOM_NAME, key, participant, room, stat
-
-PATIENCE_SECONDS: Final = 30.0
 
 
 def test_poison_is_still_there_after_a_restart_and_the_command_line_lists_it(

@@ -195,6 +195,19 @@ def test_the_host_is_told_when_those_above_are_ended(kind: type[GreenroomActor])
     running.telemetry.close()
 
 
+def test_the_workers_that_end_with_their_supervisor_are_counted() -> None:
+    running = Running()
+    running.joined(ALICE, BOB)
+    running.telemetry.sync()
+
+    running.end(Supervisor)
+    running.telemetry._base.run_until_idle()
+
+    lost = 'greenroom_dropped_total{intentional="false",reason="supervisor_ended"}'
+    assert running.counted()[lost] == 2
+    running.telemetry.close()
+
+
 def test_an_ordinary_end_starts_nobody_anew_and_waits_for_nothing() -> None:
     running = Running()
     running.joined(ALICE)
