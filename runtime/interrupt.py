@@ -14,6 +14,7 @@ late would hit the dispatcher, or the next handler. Two things prevent that:
 from __future__ import annotations
 
 import ctypes
+import gc
 import operator
 import sys
 from collections.abc import Iterator, Set
@@ -83,6 +84,8 @@ def interrupt(
     RaisedError.__module__ = HandlerTimeoutError.__module__
     inner = takewhile(partial(operator.is_not, handler), _stack(thread))
     is_spared = map(spared.__contains__, map(_file_of, inner))
+    collects = gc.isenabled()
+    gc.disable()  # a finalizer that it runs lets other threads run too
     try:
         # Between the search and the call CPython lets no other thread run: it does so only after
         # a call, at the start of a function or when it jumps back, and `in` is none of these.
@@ -91,6 +94,9 @@ def interrupt(
         _raise_in(thread, RaisedError)
     except (AttributeError, KeyError):  # the stack ended without that frame; no such thread
         return False
+    finally:
+        if collects:
+            gc.enable()
     return True
 
 

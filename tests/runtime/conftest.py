@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 
@@ -43,6 +44,22 @@ def eager() -> Iterator[None]:
     sys.setswitchinterval(1e-5)
     yield
     sys.setswitchinterval(before)
+
+
+@pytest.fixture
+def collecting() -> Iterator[None]:
+    """The garbage collector comes all the time, and runs code in Python as finalizers do."""
+    before = gc.get_threshold()
+
+    def finalize(phase: str, info: dict[str, int]) -> None:
+        for _ in range(3):
+            pass
+
+    gc.callbacks.append(finalize)
+    gc.set_threshold(20)
+    yield
+    gc.set_threshold(*before)
+    gc.callbacks.remove(finalize)
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ class Busy(Actor):
 
 
 def test_handlers_that_are_interrupted_at_any_moment_lose_no_other_message(
-    slices: None, eager: None, caplog: pytest.LogCaptureFixture
+    slices: None, eager: None, collecting: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     base = InProcessBase(SystemClock(), handler_limit_seconds=None)
     base.start()
