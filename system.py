@@ -32,7 +32,7 @@ from .messages.endpoints import EndpointInput, StopSending
 from .runtime.base import InProcessBase
 from .runtime.clock import SystemClock, VirtualClock
 from .runtime.door import Door
-from .runtime.driver import Limit
+from .runtime.limit import Limit
 from .runtime.schedule import SeededSchedule
 from .service.calls import TelemetryCalls
 from .service.statistics import TelemetryStatistics

@@ -18,9 +18,10 @@ from .cell import ActorClass, Cell, Mailbox, Requirements
 from .clock import VirtualClock
 from .dispatch import Dispatcher
 from .door import Door
-from .driver import Driver, Limit
+from .driver import Driver
 from .endpoint import Endpoint, Inbox
 from .full import WhenFull
+from .limit import Limit
 from .mailbox import FlatMailbox
 from .meter import BaseStatistics
 from .population import Population

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from ..config import MOST_SECONDS
 from ..errors import HandlerTimeoutError, LifecycleError, SystemBrokenError
 from .clock import VirtualClock
 from .dispatch import Dispatcher
@@ -16,6 +15,7 @@ from .door import Mark
 from .endpoint import Inbox
 from .forks import watch_forks
 from .guarded_log import guarded_log
+from .limit import NO_LIMIT, Limit
 from .population import Population, do_nothing
 from .watchdog import Watchdog
 
@@ -26,35 +26,6 @@ THREAD_NAME: Final = "greenroom-dispatch"
 TURN_SECONDS: Final = 0.01
 # How often one who waits for room looks again: the dispatcher makes room for a thousand meanwhile.
 POLL_SECONDS: Final = 0.001
-
-
-class Limit:
-    """A point in real time until which something may take; virtual clocks do not count here.
-
-    Args:
-        seconds: From now; None: there is no limit.
-    """
-
-    __slots__ = ("_at",)
-
-    def __init__(self, seconds: float | None) -> None:
-        self._at = None if seconds is None else time.monotonic() + min(seconds, MOST_SECONDS)
-
-    def left(self) -> float | None:
-        """Seconds that are left, not below 0; None: no limit."""
-        return None if self._at is None else max(0.0, self._at - time.monotonic())
-
-    def part(self, fraction: float) -> float | None:
-        """That part of the seconds that are left; None: no limit."""
-        left = self.left()
-        return None if left is None else left * fraction
-
-    def is_over(self) -> bool:
-        """Whether the time is over."""
-        return self._at is not None and time.monotonic() >= self._at
-
-
-NO_LIMIT: Final = Limit(None)
 
 
 class Driver:

@@ -17,7 +17,7 @@ import ctypes
 import gc
 import operator
 import sys
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from functools import partial
 from itertools import accumulate, chain, islice, repeat, takewhile
 from pathlib import Path
@@ -44,20 +44,20 @@ HANDLING: Final[Set[CodeType]] = {
 CONSTRUCTING: Final = Spawner.spawn.__code__
 
 
-def find_handler(frame: FrameType | None) -> FrameType | None:
-    """Find in a stack the outermost frame of a handler; None: no handler runs.
+def find_handler(frames: Iterable[FrameType]) -> FrameType | None:
+    """Find in a stack, innermost first, the outermost frame of a handler; None: no handler runs.
 
     When the handler is making another actor, it is the frame of that one's constructor.
     """
     within: FrameType | None = None  # what the frame called
     constructor: FrameType | None = None
-    while frame is not None:
+    for frame in frames:
         if within is not None and within.f_code.co_filename not in RUNTIME_FILES:
             if frame.f_code is CONSTRUCTING:
                 constructor = constructor or within
             elif frame.f_code in HANDLING:
                 return constructor or within
-        within, frame = frame, frame.f_back
+        within = frame
     return None
 
 

@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import sys
 import threading
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic_ns
 from types import FrameType
@@ -32,6 +31,7 @@ from .guarded_log import guarded_log
 from .interrupt import RUNTIME_FILES, find_handler, interrupt
 from .meter import name_actor, name_message
 from .population import Population
+from .stacks import LocalsReader, format_frames, frames_of
 from .waker import Waker
 
 log = guarded_log(__name__)
@@ -78,21 +78,18 @@ class Delivery:
     message: object
 
 
-def read_delivery(frame: FrameType | None) -> Delivery | None:
-    """Find in a stack what is being delivered; None: nothing is."""
-    found: Mapping[str, object] = {}
-    while frame is not None:
-        if not found and frame.f_code in DELIVERING:
-            found = frame.f_locals
-        if frame.f_code in SLICES:
-            count, target = frame.f_locals.get("count"), found.get("target")
-            if not isinstance(count, int):
-                return None  # it has only just begun
-            return Delivery(
-                count, target if isinstance(target, Cell) else None, found.get("message")
-            )
-        frame = frame.f_back
-    return None
+def read_delivery(frames: list[FrameType], reader: LocalsReader) -> Delivery | None:
+    """Find in a stack, innermost first, what is being delivered; None: nothing is."""
+    delivering = next((frame for frame in frames if frame.f_code in DELIVERING), None)
+    slice_ = next((frame for frame in frames if frame.f_code in SLICES), None)
+    if slice_ is None:
+        return None
+    of_slice, found = reader.read(slice_, delivering or slice_)
+    count, target = of_slice.get("count"), found.get("target")
+    if not isinstance(count, int):
+        return None  # it has only just begun
+    message = None if delivering is None else found.get("message")
+    return Delivery(count, target if isinstance(target, Cell) else None, message)
 
 
 class Watchdog:
@@ -127,6 +124,8 @@ class Watchdog:
         self._watched = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=THREAD_NAME, daemon=True)
+        self._reader = LocalsReader()
+        self._delivered = 0  # by the dispatcher, at the last look
         self._number: int | None = None  # of the message that was being delivered, …
         self._delivery: Delivery | None = None
         self._since_ns = 0  # … since when, as far as is known, …
@@ -183,8 +182,10 @@ class Watchdog:
 
     def _look(self, now_ns: int) -> None:
         delivery = number = None
-        if not self._population.waker.asleep:
-            delivery = read_delivery(sys._current_frames().get(self._watched))
+        delivered, self._delivered = self._delivered, self._dispatcher.delivered
+        # a whole slice since the last look is no stall, and its stack need not be read
+        if not self._population.waker.asleep and delivered == self._delivered:
+            delivery = read_delivery(frames_of(self._watched), self._reader)
             if delivery is not None:
                 number = self._dispatcher.delivered + delivery.count
         if number is None or number != self._number:
@@ -214,8 +215,7 @@ class Watchdog:
             self._report_at_ns = REPEAT_NS
         else:
             self._report_at_ns += min(self._report_at_ns, REPEAT_MAX_NS)
-        frame = sys._current_frames().get(self._watched)
-        stack = "" if frame is None else "".join(traceback.format_stack(frame))
+        stack = format_frames(frames_of(self._watched))
         delivery = self._delivery
         if delivery is None or delivery.target is None:
             log.warning("the dispatcher is stuck since %.0f ms, at\n%s", held_ns / 1e6, stack)
@@ -231,8 +231,8 @@ class Watchdog:
 
     def _end_handler(self, held_ns: int, limit_ns: int) -> None:
         """Interrupt the handler once; if that did not help, give it up."""
-        frame = sys._current_frames().get(self._watched)
-        handler, delivery = find_handler(frame), read_delivery(frame)
+        frames = frames_of(self._watched)
+        handler, delivery = find_handler(frames), read_delivery(frames, self._reader)
         if delivery is None or self._dispatcher.delivered + delivery.count != self._number:
             return  # it has ended meanwhile; read after the handler, so this is its own number
         instance = None if delivery.target is None else delivery.target.instance
@@ -242,7 +242,7 @@ class Watchdog:
             self._give_up_at_ns = held_ns + max(limit_ns, GRACE_NS)
         if held_ns >= self._give_up_at_ns:
             self._ended.set()
-            self._give_up(error, "".join(traceback.format_stack(frame)))
+            self._give_up(error, format_frames(frames))
         elif handler is not None and not self._is_interrupted:
             self._is_interrupted = interrupt(self._watched, handler, error, self._spared)
             if self._is_interrupted:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 import threading
 import time
 from typing import Final
@@ -16,6 +15,7 @@ from greenroom.runtime import watchdog
 from greenroom.runtime.base import InProcessBase
 from greenroom.runtime.clock import SystemClock
 from greenroom.runtime.interrupt import RUNTIME_FILES, find_handler, interrupt
+from greenroom.runtime.stacks import frames_of
 from greenroom.testing.patience import PATIENCE_SECONDS
 
 HANDLERS: Final = 400  # each of them as long as the limit: seconds on a loaded machine
@@ -98,7 +98,7 @@ def test_handlers_that_are_interrupted_at_any_moment_lose_no_other_message(
     def shoot() -> None:
         error = HandlerTimeoutError("Busy", "int", 0.0)
         while not ended.is_set():
-            handler = find_handler(sys._current_frames().get(ident))
+            handler = find_handler(frames_of(ident))
             if handler is not None and interrupt(ident, handler, error, RUNTIME_FILES):
                 hits.append(1)
 
