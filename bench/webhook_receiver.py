@@ -87,7 +87,9 @@ async def _serve(pipe: Connection, secret: bytes) -> None:
     while True:
         await asked.wait()
         asked.clear()
-        if pipe.poll() and pipe.recv() == "end":
+        if not pipe.poll():
+            continue  # it was read already: an answer more would be an old one to the next question
+        if pipe.recv() == "end":
             return
         latencies, tally.latencies_ms = tally.latencies_ms, []
         pipe.send((tally.received, tally.forged, tally.out_of_order, latencies))
