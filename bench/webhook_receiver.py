@@ -88,7 +88,7 @@ async def _serve(pipe: Connection, secret: bytes) -> None:
         await asked.wait()
         asked.clear()
         if not pipe.poll():
-            continue  # it was read already: an answer more would be an old one to the next question
+            continue  # it was read already; one answer more would be an old one to the next
         if pipe.recv() == "end":
             return
         latencies, tally.latencies_ms = tally.latencies_ms, []

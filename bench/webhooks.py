@@ -59,7 +59,7 @@ class Receiver:
                 raise SystemExit(f"{forged} forged, {out_of_order} out of order")
             if received >= count:
                 return latencies
-            time.sleep(0.005)
+            time.sleep(0.02)
         raise SystemExit(f"only {received} of {count} webhooks came")
 
 
