@@ -199,7 +199,7 @@ POLICIES: Final[Mapping[str, DeliveryPolicy]] = {
 
 def check_policy(name: str, value: object) -> None:
     """Refuse what is neither a policy nor the name of one."""
-    if not isinstance(value, DeliveryPolicy) and value not in POLICIES:
+    if not isinstance(value, DeliveryPolicy) and value not in [*POLICIES]:  # maybe no hash
         names = ", ".join(sorted(POLICIES))
         raise ConfigError(f"{name}: no policy {value!r}; there are {names}")
 

@@ -180,6 +180,8 @@ def _state(state: DeliveryState | str) -> DeliveryState:
 def _at_ns(name: str, at: datetime | None) -> int | None:
     if at is None:
         return None
+    if not isinstance(at, datetime):
+        raise ConfigError(f"{name}: expected a datetime, got {at!r}")
     if at.tzinfo is None:
         raise ConfigError(f"{name}: needs a time zone, got {at.isoformat()}")
     return round(at.timestamp() * NS_PER_SECOND)
