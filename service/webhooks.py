@@ -20,6 +20,7 @@ from ..core.endpoints import (
     signing_keys,
 )
 from ..core.ids import spell
+from ..core.ports import EndpointBook
 from ..errors import ConfigError
 from ..messages.endpoints import Endpoint, EndpointChanged, EndpointInput, EndpointRemoved, Origin
 from .deliveries import StoredDeliveries
@@ -27,17 +28,11 @@ from .deliveries import StoredDeliveries
 FIXED = frozenset({"id", "origin", "is_enabled", "reason"})
 
 
-class Book(Protocol):
-    """Where the endpoints are kept."""
-
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """Those that there are now."""
-
-    def put(self, endpoint: Endpoint) -> None:
-        """Keep this one."""
+class Book(EndpointBook, Protocol):
+    """What the notifier needs of the endpoints' book, and one thing more."""
 
     def remove(self, endpoint_id: str) -> None:
-        """Keep it no longer."""
+        """There is no such endpoint any more."""
 
 
 class Webhooks(StoredDeliveries):
