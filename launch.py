@@ -52,8 +52,8 @@ def start(
             not help for as long again, greenroom is broken. None: never.
         clock: A `VirtualClock` for tests and replays; None is the system's clock.
         children: Classes to run in place of greenroom's own actors, for tests.
-        data_dir: Keeps webhooks that are on their way and dead letters, for one process at a time;
-            None: in memory.
+        data_dir: Keeps webhooks, added endpoints and dead letters, for one process at a time;
+            None: they are in memory.
         durability: What a power cut may cost of that: "full": nothing; "normal": the last
             seconds, for fewer syncs of the disk (`Settings` says more).
 

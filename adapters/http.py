@@ -97,7 +97,7 @@ class _Job:
 
 
 class HttpPoster:
-    """A `core.ports.Poster` over the network. Safe from any thread; not yet across a fork.
+    """A `core.ports.Poster` over the network. Safe from any thread; a forked child needs its own.
 
     Args:
         door: Where outcomes enter.

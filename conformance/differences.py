@@ -32,6 +32,6 @@ REASONS: Final[Mapping[str, str]] = {
     SETTINGS: "Settings are fixed at the start; endpoints change one by one, each change whole.",
     POSITIVE: "Settings that make no sense are refused by name, not taken for the default.",
     CONFIG_ERROR: "A URL without a secret is refused at the start, naming the setting.",
-    CLOSING: "close() waits a given time for what can be delivered; the rest is lost and counted.",
+    CLOSING: "close() waits a given time; what is left then is stored, or lost and counted.",
     CLOSED: "A call after close() raises, also for an event that the filter would stop.",
 }
