@@ -14,7 +14,6 @@ late would hit the dispatcher, or the next handler. Two things prevent that:
 from __future__ import annotations
 
 import ctypes
-import gc
 import operator
 import sys
 from collections.abc import Iterable, Iterator, Set
@@ -27,6 +26,7 @@ from typing import Any, Final
 from ..errors import HandlerTimeoutError
 from .dispatch import Dispatcher
 from .spawn import Spawner
+from .stacks import uncollected
 
 _raise_in: Final = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.py_object)(
     ("PyThreadState_SetAsyncExc", ctypes.pythonapi)
@@ -84,19 +84,15 @@ def interrupt(
     RaisedError.__module__ = HandlerTimeoutError.__module__
     inner = takewhile(partial(operator.is_not, handler), _stack(thread))
     is_spared = map(spared.__contains__, map(_file_of, inner))
-    collects = gc.isenabled()
-    gc.disable()  # a finalizer that it runs lets other threads run too
     try:
-        # Between the search and the call CPython lets no other thread run: it does so only after
-        # a call, at the start of a function or when it jumps back, and `in` is none of these.
-        if True in is_spared:
-            return False
-        _raise_in(thread, RaisedError)
+        with uncollected():  # a finalizer that it runs lets other threads run too
+            # Between the search and the call CPython lets no other thread run: it does so only
+            # after a call, at the start of a function or when it jumps back; none is `in`.
+            if True in is_spared:
+                return False
+            _raise_in(thread, RaisedError)
     except (AttributeError, KeyError):  # the stack ended without that frame; no such thread
         return False
-    finally:
-        if collects:
-            gc.enable()
     return True
 
 
