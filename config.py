@@ -197,6 +197,11 @@ POLICIES: Final[Mapping[str, DeliveryPolicy]] = {
 }
 
 
+def policy_of(value: str | DeliveryPolicy) -> DeliveryPolicy:
+    """The policy itself, whether it was given by name or whole."""
+    return POLICIES[value] if isinstance(value, str) else value
+
+
 def check_policy(name: str, value: object) -> None:
     """Refuse what is neither a policy nor the name of one."""
     if not isinstance(value, DeliveryPolicy) and value not in [*POLICIES]:  # maybe no hash
@@ -248,8 +253,8 @@ class WebhookSettings:
 
     @property
     def delivery_policy(self) -> DeliveryPolicy:
-        """The policy itself, whether it was given by name or whole."""
-        return POLICIES[self.policy] if isinstance(self.policy, str) else self.policy
+        """What `policy` names, or is."""
+        return policy_of(self.policy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,13 +9,13 @@ from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
 from ..config import (
-    POLICIES,
     DeliveryPolicy,
     check_mapping,
     check_number,
     check_policy,
     check_text,
     check_texts,
+    policy_of,
 )
 from ..errors import ConfigError
 from ._message import message
@@ -88,8 +88,8 @@ class Endpoint:
 
     @property
     def delivery_policy(self) -> DeliveryPolicy:
-        """The policy itself, whether it was given by name or whole."""
-        return POLICIES[self.policy] if isinstance(self.policy, str) else self.policy
+        """What `policy` names, or is."""
+        return policy_of(self.policy)
 
 
 _NAMES: Final = tuple(one.name for one in fields(Endpoint))
