@@ -35,7 +35,7 @@ class KeptDelivery:
 
 
 @message
-class StoredDelivery:
+class StoredDelivery(KeptDelivery):
     """A kept delivery as the store gives it back.
 
     `sequence` counts the deliveries of its (endpoint, key): 1, 2, 3 … without a gap. `attempts`
@@ -43,14 +43,6 @@ class StoredDelivery:
     when the first one was decided (0: there was none).
     """
 
-    id: int
-    endpoint: str
-    key: str
-    event_id: str
-    event: str
-    room: str
-    body: bytes
-    queued_at_ns: int
     sequence: int
     attempts: int
     next_at_ns: int

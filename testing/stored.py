@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -83,16 +84,8 @@ def stored_delivery(
     body: bytes = b"{}",
 ) -> StoredDelivery:
     """What comes back of `kept_delivery(delivery_id)`."""
-    kept = kept_delivery(delivery_id)
     return StoredDelivery(
-        id=kept.id,
-        endpoint=kept.endpoint,
-        key=kept.key,
-        event_id=kept.event_id,
-        event=kept.event,
-        room=kept.room,
-        body=body,
-        queued_at_ns=kept.queued_at_ns,
+        **asdict(kept_delivery(delivery_id, body=body)),
         sequence=sequence,
         attempts=attempts,
         next_at_ns=next_at_ns,
