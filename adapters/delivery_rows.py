@@ -109,7 +109,6 @@ class LoadKeys(NamedTuple):
 
 
 Operation: TypeAlias = Keep | Postpone | EndedDelivery | Load | LoadKeys
-Question: TypeAlias = Keep | Load | LoadKeys  # what is answered
 
 
 @dataclass(slots=True)
