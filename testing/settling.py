@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from ..system import Telemetry
+from .patience import PATIENCE_SECONDS
 
-PATIENCE_SECONDS: Final = 30.0
 ATTEMPTS_MAX: Final = 3
 
 

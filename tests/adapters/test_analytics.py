@@ -4,7 +4,6 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import pytest
 from livekit.protocol.analytics import (
@@ -21,8 +20,7 @@ from greenroom.core.ports import AnalyticsService
 from greenroom.core.series import flatten
 from greenroom.runtime.clock import VirtualClock
 from greenroom.testing.fakes import RecordingAnalytics
-
-PATIENCE_SECONDS: Final = 30.0  # for another thread; never waited for when things work
+from greenroom.testing.patience import PATIENCE_SECONDS
 
 
 class SlowAnalytics(RecordingAnalytics):

@@ -28,8 +28,8 @@ from greenroom.core.series import flatten
 from greenroom.errors import ConfigError
 from greenroom.messages.control import DeadLetter
 from greenroom.runtime.clock import VirtualClock
+from greenroom.testing.patience import PATIENCE_SECONDS
 
-PATIENCE_SECONDS: Final = 30.0
 DROPPED: Final = 'greenroom_dropped_total{intentional="false",reason="dead_letters_full"}'
 
 NewBox: TypeAlias = Callable[[int], DeadLetters]

@@ -20,13 +20,8 @@ from greenroom.adapters.delivery_queries import (
 )
 from greenroom.errors import ConfigError
 from greenroom.messages.deliveries import DeliveryState, KeptDelivery
-from greenroom.testing.stored import (
-    PATIENCE_SECONDS,
-    OutboxBench,
-    dead,
-    delivered,
-    kept_delivery,
-)
+from greenroom.testing.patience import PATIENCE_SECONDS
+from greenroom.testing.stored import OutboxBench, dead, delivered, kept_delivery
 
 PENDING, REPLAY = DeliveryState.PENDING, DeliveryState.REPLAY
 DELIVERED, DEAD = DeliveryState.DELIVERED, DeliveryState.DEAD

@@ -14,8 +14,8 @@ from greenroom.adapters.store import Store
 from greenroom.config import DEFAULT_POLICY
 from greenroom.errors import ConfigError
 from greenroom.messages.endpoints import Endpoint, EndpointChanged, EndpointRemoved, Origin
+from greenroom.testing.patience import PATIENCE_SECONDS
 
-PATIENCE_SECONDS: Final = 30.0
 FIRST: Final = Endpoint(id="EP_1", url="http://h/one", keys=("key",))
 SECOND: Final = Endpoint(
     id="EP_2",

@@ -21,8 +21,7 @@ from greenroom.adapters.database import (
 )
 from greenroom.adapters.store import Store
 from greenroom.errors import ConfigError, StoreError
-
-PATIENCE_SECONDS: Final = 30.0
+from greenroom.testing.patience import PATIENCE_SECONDS
 
 OpenStore: TypeAlias = Callable[[Path], Store]
 

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Final
 
 import pytest
 
@@ -14,8 +13,8 @@ from greenroom.adapters.dead_letters import LetterState
 from greenroom.adapters.store import Store
 from greenroom.adapters.stored_dead_letters import SqliteDeadLetters, mark
 from greenroom.messages.control import DeadLetter
+from greenroom.testing.patience import PATIENCE_SECONDS
 
-PATIENCE_SECONDS: Final = 30.0
 NEW, REPLAY, REPLAYED = LetterState
 
 

@@ -13,7 +13,8 @@ from typing import Final
 import pytest
 
 from greenroom.adapters.database import DATABASE_NAME
-from greenroom.testing.stored import PATIENCE_SECONDS, OutboxBench
+from greenroom.testing.patience import PATIENCE_SECONDS
+from greenroom.testing.stored import OutboxBench
 
 KILLS: Final = 5
 LINES_MAX: Final = 2_000  # some groups, and some hundred changes of each

@@ -17,13 +17,8 @@ from greenroom.adapters.database import DATABASE_NAME, open_beside
 from greenroom.adapters.stored_outbox import SqliteOutbox
 from greenroom.errors import StoreError
 from greenroom.messages.deliveries import Loaded, NotKept
-from greenroom.testing.stored import (
-    PATIENCE_SECONDS,
-    OutboxBench,
-    delivered,
-    kept_deliveries,
-    kept_delivery,
-)
+from greenroom.testing.patience import PATIENCE_SECONDS
+from greenroom.testing.stored import OutboxBench, delivered, kept_deliveries, kept_delivery
 
 FAILED: Final = "greenroom_store_failed"
 BODY: Final = bytes(100_000)

@@ -11,8 +11,8 @@ from greenroom.messages.deliveries import (
     Loaded,
     Requeued,
 )
+from greenroom.testing.patience import PATIENCE_SECONDS
 from greenroom.testing.stored import (
-    PATIENCE_SECONDS,
     OutboxBench,
     dead,
     delivered,

@@ -22,8 +22,8 @@ from greenroom.messages.control import DeadLetter
 from greenroom.messages.ids import ParticipantID, RoomID, RoomName, StatsKey, TrackID
 from greenroom.messages.stats import Flush
 from greenroom.runtime.clock import VirtualClock
+from greenroom.testing.patience import PATIENCE_SECONDS
 
-PATIENCE_SECONDS: Final = 30.0
 NEW, REPLAY, REPLAYED = LetterState
 
 STAT: Final = TrackStats(

@@ -14,13 +14,8 @@ from greenroom.cli.app import run
 from greenroom.errors import ConfigError
 from greenroom.messages.control import DeadLetter
 from greenroom.messages.endpoints import Endpoint
-from greenroom.testing.stored import (
-    PATIENCE_SECONDS,
-    OutboxBench,
-    dead,
-    delivered,
-    kept_delivery,
-)
+from greenroom.testing.patience import PATIENCE_SECONDS
+from greenroom.testing.stored import OutboxBench, dead, delivered, kept_delivery
 
 
 def fill(directory: Path) -> OutboxBench:

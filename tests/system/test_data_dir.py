@@ -17,7 +17,8 @@ from greenroom.errors import StoreError
 from greenroom.messages.control import Stamped
 from greenroom.messages.deliveries import Kept
 from greenroom.messages.outputs import Notify
-from greenroom.testing.stored import PATIENCE_SECONDS, kept_delivery
+from greenroom.testing.patience import PATIENCE_SECONDS
+from greenroom.testing.stored import kept_delivery
 
 BODY: Final = bytes(100_000)  # more than fits in the pages that an empty database has
 
