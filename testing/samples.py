@@ -12,6 +12,7 @@ from livekit.protocol.models import ParticipantInfo, Room
 
 from ..messages import calls
 from ..messages.ids import GuardID, NodeID, ParticipantID, RoomID, RoomName, StatsKey, WorkerKey
+from ..service.protocol import TelemetryService
 
 ALICE: Final = "PA_alice"
 BOB: Final = "PA_bob"
@@ -39,6 +40,21 @@ def stat(packets: int = 3) -> AnalyticsStat:
 def key(sid: str = ALICE, track_id: str = "TR_1", stream_type: int = 0) -> StatsKey:
     """The key of a participant's data channel."""
     return StatsKey.for_data("DE", stream_type, sid, track_id)
+
+
+def join(telemetry: TelemetryService, *sids: str) -> None:
+    """Let these participants join, each with a guard of its own."""
+    for sid in sids:
+        guard = telemetry.guard()
+        telemetry.participant_joined(
+            room(), participant(sid), None, None, should_send_event=False, guard=guard
+        )
+
+
+def report(telemetry: TelemetryService, sid: str, *packets: int) -> None:
+    """Report the data channel of a participant, once for each number of packets."""
+    for count in packets:
+        telemetry.track_stats(ROOM_ID, ROOM_NAME, key(sid), stat(count))
 
 
 def joined(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import queue
+import sqlite3
 import threading
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from ..adapters.reporter import LoggingReporter
 from ..adapters.store import Store
@@ -17,8 +18,7 @@ from ..core.series import flatten
 from ..messages.control import Input
 from ..messages.deliveries import DeliveryState, EndedDelivery, Kept, KeptDelivery, StoredDelivery
 from ..runtime.clock import VirtualClock
-
-PATIENCE_SECONDS: Final = 30.0
+from .patience import PATIENCE_SECONDS
 
 A = TypeVar("A")
 
@@ -56,6 +56,19 @@ class AnswerDoor:
         while len(rows) < count:
             rows.extend((row.id, row.sequence) for row in self.next(Kept).rows)
         return rows
+
+
+class HeldJob:
+    """A job that keeps the store's thread until it is let go."""
+
+    def __init__(self) -> None:
+        self.began = threading.Event()
+        self.let_go = threading.Event()
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        """What the thread does."""
+        self.began.set()
+        assert self.let_go.wait(PATIENCE_SECONDS)
 
 
 def kept_delivery(

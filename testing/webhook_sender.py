@@ -10,6 +10,7 @@ from livekit.protocol.webhook import WebhookEvent
 
 from ..core.signatures import SigningKey, build_signed_headers
 from ..core.webhook import encode_body
+from ..receiver import Receiver, ReceiverStore
 
 
 class WebhookSender:
@@ -28,6 +29,11 @@ class WebhookSender:
     def now(self) -> float:
         """Unix time in seconds."""
         return self.now_s
+
+    def new_receiver(self, store: ReceiverStore | None = None) -> Receiver:
+        """One that knows the keys of now, at the time that the sender is given."""
+        keys = {key.api_key: key.secret for key in self.keys}
+        return Receiver(keys, store=store, now=self.now)
 
     def event(self, key: str = "garden") -> WebhookEvent:
         """A new event, created now; `key` is its room."""

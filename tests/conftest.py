@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+from greenroom.testing.loopback import HttpReceiver, LoopThread
 
 # the speed of a shared machine is no property of the code: only what is wrong may fail
 settings.register_profile(
@@ -17,3 +21,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("simulation")
     group.addoption("--seed", type=int, help="play only this seed, here and with its traceback")
     group.addoption("--seeds", type=int, default=1_000, help="how many seeds to play")
+
+
+@pytest.fixture
+def thread() -> Iterator[LoopThread]:
+    """Where the servers of a test run."""
+    thread = LoopThread()
+    yield thread
+    thread.close()
+
+
+@pytest.fixture
+def receiver(thread: LoopThread) -> Iterator[HttpReceiver]:
+    """A server that takes webhooks; closed after whatever sends them."""
+    receiver = HttpReceiver(thread)
+    yield receiver
+    receiver.close()

@@ -13,22 +13,8 @@ from greenroom.adapters.store import Store
 from greenroom.core.metrics import Metrics
 from greenroom.runtime.clock import VirtualClock
 from greenroom.testing.fakes import RecordingReporter
-from greenroom.testing.loopback import HttpReceiver, LoopThread, RawServer, WaitingDoor
+from greenroom.testing.loopback import LoopThread, RawServer, WaitingDoor
 from greenroom.testing.stored import OutboxBench
-
-
-@pytest.fixture
-def thread() -> Iterator[LoopThread]:
-    thread = LoopThread()
-    yield thread
-    thread.close()
-
-
-@pytest.fixture
-def receiver(thread: LoopThread) -> Iterator[HttpReceiver]:
-    receiver = HttpReceiver(thread)
-    yield receiver
-    receiver.close()
 
 
 @pytest.fixture

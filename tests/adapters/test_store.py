@@ -19,8 +19,9 @@ from greenroom.core.metrics import Metrics
 from greenroom.core.series import flatten
 from greenroom.errors import StoreError
 from greenroom.runtime.clock import VirtualClock
+from greenroom.testing.patience import PATIENCE_SECONDS
+from greenroom.testing.stored import HeldJob
 
-PATIENCE_SECONDS: Final = 30.0
 MINUTE_NS: Final = 60 * 1_000_000_000
 
 
@@ -76,23 +77,11 @@ def numbers(connection: sqlite3.Connection) -> list[int]:
     return [number for (number,) in connection.execute("SELECT number FROM numbers")]
 
 
-class Gate:
-    """A job that keeps the store's thread until it is let go."""
-
-    def __init__(self) -> None:
-        self.began = threading.Event()
-        self.let_go = threading.Event()
-
-    def __call__(self, connection: sqlite3.Connection) -> None:
-        self.began.set()
-        assert self.let_go.wait(PATIENCE_SECONDS)
-
-
 # ── writing ─────────────────────────────────────────────────────────────────────────────────
 
 
 def test_writes_that_wait_share_one_commit_and_keep_their_order(store: Store) -> None:
-    gate = Gate()
+    gate = HeldJob()
     store.submit(gate)
     assert gate.began.wait(PATIENCE_SECONDS)
     groups = store.statistics().groups
@@ -107,7 +96,7 @@ def test_writes_that_wait_share_one_commit_and_keep_their_order(store: Store) ->
 
 
 def test_a_write_that_fails_takes_no_other_one_with_it(store: Store, bench: Bench) -> None:
-    gate = Gate()
+    gate = HeldJob()
     store.submit(gate)
     assert gate.began.wait(PATIENCE_SECONDS)
 
@@ -123,7 +112,7 @@ def test_a_write_that_fails_takes_no_other_one_with_it(store: Store, bench: Benc
 
 
 def test_a_write_that_was_cancelled_in_the_queue_does_not_happen(store: Store) -> None:
-    gate = Gate()
+    gate = HeldJob()
     store.submit(gate)
     assert gate.began.wait(PATIENCE_SECONDS)
 
@@ -139,7 +128,7 @@ def test_when_the_queue_is_full_the_newest_write_is_dropped_counted_and_logged(
     bench: Bench, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = bench.open(tmp_path, capacity=2)
-    gate = Gate()
+    gate = HeldJob()
     store.submit(gate)
     assert gate.began.wait(PATIENCE_SECONDS)
 
@@ -229,7 +218,7 @@ def test_what_comes_after_the_end_is_dropped_and_counted(store: Store, bench: Be
 
 
 def test_a_close_that_takes_too_long_says_so_and_goes_on(store: Store) -> None:
-    gate = Gate()
+    gate = HeldJob()
     store.submit(gate)
 
     assert not store.close(0.0)

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import sqlite3
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,8 +14,9 @@ from greenroom.messages.deliveries import (
     Loaded,
     NotKept,
 )
+from greenroom.testing.patience import PATIENCE_SECONDS
 from greenroom.testing.stored import (
-    PATIENCE_SECONDS,
+    HeldJob,
     OutboxBench,
     dead,
     delivered,
@@ -25,19 +24,6 @@ from greenroom.testing.stored import (
     kept_delivery,
     stored_delivery,
 )
-
-
-class Gate:
-    """A job that keeps the store's thread until it is let go."""
-
-    def __init__(self) -> None:
-        self.began = threading.Event()
-        self.let_go = threading.Event()
-
-    def __call__(self, connection: sqlite3.Connection) -> None:
-        self.began.set()
-        assert self.let_go.wait(PATIENCE_SECONDS)
-
 
 # ── keeping ─────────────────────────────────────────────────────────────────────────────────
 
@@ -95,7 +81,7 @@ def test_the_next_id_is_beyond_all_that_were_kept_here_or_before(
 
 def test_all_that_waits_is_one_job_of_the_store(outbox_bench: OutboxBench) -> None:
     outbox = outbox_bench.open()
-    gate = Gate()
+    gate = HeldJob()
     outbox_bench.store.submit(gate)
     assert gate.began.wait(PATIENCE_SECONDS)
     before = outbox_bench.store.statistics()
@@ -114,7 +100,7 @@ def test_all_that_waits_is_one_job_of_the_store(outbox_bench: OutboxBench) -> No
 def test_a_store_without_room_has_room_for_webhooks(tmp_path: Path) -> None:
     bench = OutboxBench(tmp_path, store_capacity=1)
     outbox = bench.open()
-    gate = Gate()
+    gate = HeldJob()
     bench.store.submit(gate)
     assert gate.began.wait(PATIENCE_SECONDS)
     bench.store.submit(lambda _: None)
@@ -131,7 +117,7 @@ def test_a_store_without_room_has_room_for_webhooks(tmp_path: Path) -> None:
 
 def test_an_answer_never_holds_an_actor_up_for_long(outbox_bench: OutboxBench) -> None:
     outbox = outbox_bench.open()
-    gate = Gate()
+    gate = HeldJob()
     outbox_bench.store.submit(gate)
     for delivery_id in range(1, 1_001):
         outbox.keep([kept_delivery(delivery_id)], "notifier")
@@ -174,7 +160,7 @@ def test_what_is_beyond_the_capacity_is_refused_at_once_and_counted(
     outbox_bench: OutboxBench,
 ) -> None:
     outbox = outbox_bench.open(capacity=3)
-    gate = Gate()
+    gate = HeldJob()
     outbox_bench.store.submit(gate)
     assert gate.began.wait(PATIENCE_SECONDS)
 
@@ -195,7 +181,7 @@ def test_one_that_cannot_be_written_takes_no_other_with_it(
     outbox_bench: OutboxBench, caplog: pytest.LogCaptureFixture
 ) -> None:
     outbox = outbox_bench.open()
-    gate = Gate()
+    gate = HeldJob()
     outbox_bench.store.submit(gate)
     outbox.keep([kept_delivery(1)], "notifier")
     outbox.keep(kept_deliveries([1, 2]), "notifier")  # 1 is there already
@@ -218,7 +204,7 @@ def test_what_is_loaded_includes_every_change_asked_for_before(
     outbox_bench: OutboxBench,
 ) -> None:
     outbox = outbox_bench.open()
-    gate = Gate()
+    gate = HeldJob()
     outbox_bench.store.submit(gate)
     outbox.keep(kept_deliveries([1, 2, 3, 4]), "notifier")
     outbox.load("primary", "lobby", 0, 10, "notifier")

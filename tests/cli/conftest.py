@@ -1,28 +1,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from greenroom.cli.app import run
-from greenroom.testing.loopback import HttpReceiver, LoopThread
+
+from .endpoints import URL, started
 
 
 @pytest.fixture
-def receiver() -> Iterator[HttpReceiver]:
-    thread = LoopThread()
-    receiver = HttpReceiver(thread)
-    yield receiver
-    receiver.close()
-    thread.close()
+def data_dir(tmp_path: Path) -> Path:
+    """Of a greenroom with one URL, which has ended; a test's file may have another."""
+    assert started(tmp_path, URL).close()
+    return tmp_path
 
 
 @pytest.fixture
 def webhooks(data_dir: Path) -> Callable[..., int]:
-    """Runs one of the commands `greenroom webhooks` on the `data_dir` of the test's file."""
+    """Runs one of the commands `greenroom webhooks` on the `data_dir`."""
 
     def command(name: str, *arguments: str) -> int:
         return run(["webhooks", name, *arguments, "--data-dir", str(data_dir)])

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import pytest
 
@@ -12,18 +12,12 @@ from greenroom.cli.app import run
 from greenroom.core.times import NS_PER_SECOND
 from greenroom.messages.deliveries import Requeued
 from greenroom.messages.endpoints import Endpoint
-from greenroom.testing.stored import (
-    PATIENCE_SECONDS,
-    OutboxBench,
-    dead,
-    delivered,
-    kept_delivery,
-)
+from greenroom.testing.patience import PATIENCE_SECONDS
+from greenroom.testing.stored import OutboxBench, dead, delivered, kept_delivery
+
+from .endpoints import Answer, Command, words
 
 BODY: Final = '{"event":"room_started","room":{"name":"Café"}}'.encode()
-
-Command: TypeAlias = Callable[..., int]
-Answer: TypeAlias = Callable[..., Any]
 
 
 @pytest.fixture
@@ -61,11 +55,6 @@ def data_dir(bench: OutboxBench) -> Path:
 def states(answer: Answer) -> list[str]:
     """By id, each by its first three letters."""
     return [one["state"][:3] for one in reversed(answer("list"))]
-
-
-def words(text: str) -> str:
-    """Without the frame and the line breaks that depend on a terminal's width."""
-    return " ".join(text.replace("│", " ").split())
 
 
 BEFORE: Final = ["del", "dea", "pen", "dea", "pen", "pen"]

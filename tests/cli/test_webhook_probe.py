@@ -1,52 +1,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import closing
-from pathlib import Path
-from typing import Any, Final, TypeAlias
 
 import pytest
 
-import greenroom
-from greenroom.adapters.database import open_beside
-from greenroom.adapters.endpoint_book import select_endpoints
 from greenroom.core.signatures import SigningKey
-from greenroom.messages.endpoints import Endpoint
 from greenroom.receiver.verification import Scheme, verify
 from greenroom.testing.loopback import HttpReceiver, respond
 
-URL: Final = "http://h.example/hook"
-SECRET: Final = "s" * 32
-OWN_SECRET: Final = "o" * 32
-VARIABLE: Final = "GREENROOM_WEBHOOK_SECRET"
-
-Command: TypeAlias = Callable[..., int]
-Answer: TypeAlias = Callable[..., Any]
-
-
-def started(directory: Path, *urls: str) -> greenroom.Telemetry:
-    webhook = greenroom.WebhookSettings(
-        urls=urls, api_key="key", keys={"key": SECRET}, allow_private=True
-    )
-    return greenroom.start(webhook=webhook, data_dir=directory)
-
-
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    """Of a greenroom with one URL, which has ended."""
-    assert started(tmp_path, URL).close()
-    return tmp_path
-
-
-def rows(directory: Path) -> list[Endpoint]:
-    with closing(open_beside(directory)) as connection:
-        return select_endpoints(connection)
-
-
-def words(text: str) -> str:
-    """Without the frame and the line breaks that depend on a terminal's width."""
-    return " ".join(text.replace("│", " ").split())
+from .endpoints import OWN_SECRET, SECRET, VARIABLE, Answer, Command, words
 
 
 def test_a_test_webhook_is_sent_and_its_answer_told(

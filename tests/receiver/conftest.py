@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from greenroom.core.signatures import SigningKey
-from greenroom.receiver import MemoryStore, ReceiverStore, SqliteStore
+from greenroom.receiver import MemoryStore, Receiver, ReceiverStore, SqliteStore
 from greenroom.testing.webhook_sender import WebhookSender
 
 
@@ -24,6 +24,11 @@ def new_key() -> SigningKey:
 @pytest.fixture
 def sender(old_key: SigningKey) -> WebhookSender:
     return WebhookSender([old_key])
+
+
+@pytest.fixture
+def receiver(sender: WebhookSender, store: ReceiverStore) -> Receiver:
+    return sender.new_receiver(store)
 
 
 @pytest.fixture(params=["memory", "sqlite"])

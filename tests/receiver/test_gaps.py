@@ -4,23 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-import pytest
-
-from greenroom.core.signatures import SigningKey
-from greenroom.receiver import MemoryStore, Receiver, ReceiverStore, SqliteStore
+from greenroom.receiver import MemoryStore, Receiver, SqliteStore
 from greenroom.testing.webhook_sender import WebhookSender
 
 DAY_SECONDS = 24 * 3600.0
-
-
-@pytest.fixture
-def receiver(sender: WebhookSender, store: ReceiverStore, old_key: SigningKey) -> Receiver:
-    return Receiver({old_key.api_key: old_key.secret}, store=store, now=sender.now)
-
-
-def in_memory(sender: WebhookSender, store: ReceiverStore | None = None) -> Receiver:
-    keys = {key.api_key: key.secret for key in sender.keys}
-    return Receiver(keys, store=store, now=sender.now)
 
 
 def test_a_gap_is_told_once_listed_while_it_is_open_and_its_filling_is_told(
@@ -101,7 +88,7 @@ def test_a_sender_that_counts_from_1_again_is_neither_repeating_nor_missing_anyt
 
 
 def test_the_series_that_is_unused_for_longest_is_forgotten_first(sender: WebhookSender) -> None:
-    receiver = in_memory(sender, MemoryStore(series_max=2))
+    receiver = sender.new_receiver(MemoryStore(series_max=2))
     for key, sequence in [("a", 1), ("b", 1), ("a", 2), ("c", 1)]:
         receiver.receive(*sender.request(sequence, event=sender.event(key)))
 
@@ -118,12 +105,12 @@ def test_receivers_with_one_file_are_as_one_and_it_outlives_them(
     path = tmp_path / "received.db"
     event = sender.event()
     with closing(SqliteStore(path)) as one, closing(SqliteStore(path)) as other:
-        in_memory(sender, one).receive(*sender.request(1, event=event))
-        assert in_memory(sender, other).receive(*sender.request(1, event=event)).is_duplicate
-        assert in_memory(sender, other).receive(*sender.request(3)).gap == range(2, 3)
+        sender.new_receiver(one).receive(*sender.request(1, event=event))
+        assert sender.new_receiver(other).receive(*sender.request(1, event=event)).is_duplicate
+        assert sender.new_receiver(other).receive(*sender.request(3)).gap == range(2, 3)
 
     with closing(SqliteStore(path)) as later:
-        receiver = in_memory(sender, later)
+        receiver = sender.new_receiver(later)
         assert receiver.receive(*sender.request(4)).gap is None
         assert receiver.missing() == {("", "garden"): (range(2, 3),)}
 
@@ -131,7 +118,7 @@ def test_receivers_with_one_file_are_as_one_and_it_outlives_them(
 def test_a_file_forgets_what_is_older_than_its_time(sender: WebhookSender, tmp_path: Path) -> None:
     event = sender.event()
     with closing(SqliteStore(tmp_path / "db", max_age_seconds=DAY_SECONDS)) as store:
-        receiver = in_memory(sender, store)
+        receiver = sender.new_receiver(store)
         receiver.receive(*sender.request(2, event=event))
 
         sender.now_s += DAY_SECONDS
@@ -156,7 +143,7 @@ def test_of_attempts_at_processes_with_one_file_one_is_the_first(
 ) -> None:
     with ExitStack() as opened:
         stores = [opened.enter_context(closing(SqliteStore(tmp_path / "db"))) for _ in range(4)]
-        receivers = [in_memory(sender, store) for store in stores]
+        receivers = [sender.new_receiver(store) for store in stores]
         attempts = [sender.request(1, event=event) for event in [sender.event()] * 20]
 
         with ThreadPoolExecutor(len(stores)) as pool:

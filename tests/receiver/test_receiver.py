@@ -13,22 +13,11 @@ from greenroom.receiver import (
     MemoryStore,
     NotAnEventError,
     Receiver,
-    ReceiverStore,
     Scheme,
 )
 from greenroom.testing.webhook_sender import WebhookSender
 
 DAY_SECONDS = 24 * 3600.0
-
-
-@pytest.fixture
-def receiver(sender: WebhookSender, store: ReceiverStore, old_key: SigningKey) -> Receiver:
-    return Receiver({old_key.api_key: old_key.secret}, store=store, now=sender.now)
-
-
-def in_memory(sender: WebhookSender, store: ReceiverStore | None = None) -> Receiver:
-    keys = {key.api_key: key.secret for key in sender.keys}
-    return Receiver(keys, store=store, now=sender.now)
 
 
 # ── what is received ────────────────────────────────────────────────────────────────────────────
@@ -192,8 +181,8 @@ def test_ids_are_forgotten_after_their_time_and_beyond_their_number(
     sender: WebhookSender,
 ) -> None:
     events = [sender.event() for _ in range(3)]
-    by_number = in_memory(sender, MemoryStore(ids_max=2))
-    by_age = in_memory(sender, MemoryStore(max_age_seconds=DAY_SECONDS))
+    by_number = sender.new_receiver(MemoryStore(ids_max=2))
+    by_age = sender.new_receiver(MemoryStore(max_age_seconds=DAY_SECONDS))
     for event in events:
         for receiver in (by_number, by_age):
             receiver.receive(*sender.request(1, event=event))

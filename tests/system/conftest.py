@@ -7,19 +7,10 @@ from typing import Final
 import pytest
 
 import greenroom
-from greenroom.testing.loopback import HttpReceiver, LoopThread
+from greenroom.testing.loopback import LoopThread
 from greenroom.testing.webhook_course import Course
 
 SECRET: Final = "s" * 32
-
-
-@pytest.fixture
-def receiver() -> Iterator[HttpReceiver]:
-    thread = LoopThread()
-    receiver = HttpReceiver(thread)
-    yield receiver
-    receiver.close()
-    thread.close()
 
 
 @pytest.fixture
@@ -40,9 +31,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., greenroom.Telemetry]]:
 
 
 @pytest.fixture
-def make_course() -> Iterator[Callable[[Path | None], Course]]:
+def make_course(thread: LoopThread) -> Iterator[Callable[[Path | None], Course]]:
     """Makes courses, and ends them."""
-    thread = LoopThread()
     made: list[Course] = []
 
     def make(data_dir: Path | None) -> Course:
@@ -52,7 +42,6 @@ def make_course() -> Iterator[Callable[[Path | None], Course]]:
     yield make
     for course in made:
         course.close()
-    thread.close()
 
 
 @pytest.fixture(params=["memory", "data_dir"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from itertools import chain
 from typing import Final, TypeVar
 
@@ -21,8 +20,15 @@ from greenroom.actors.timer import Timer
 from greenroom.core.series import flatten
 from greenroom.errors import SystemBrokenError
 from greenroom.testing.fakes import RecordingAnalytics
-from greenroom.testing.loopback import HttpReceiver, LoopThread, respond
-from greenroom.testing.samples import ALICE, BOB, ROOM_ID, ROOM_NAME, key, participant, room, stat
+from greenroom.testing.loopback import HttpReceiver, respond
+from greenroom.testing.samples import (
+    ALICE,
+    BOB,
+    join,
+    participant,
+    report,
+    room,
+)
 
 SECOND: Final = 1_000_000_000
 SECRET: Final = "secret-0123456789abcdef0123456789abcdef"
@@ -53,14 +59,10 @@ class Running:
         self.telemetry._system.tell(actor.myAddress, ActorExitRequest())
 
     def joined(self, *people: str) -> None:
-        for sid in people:
-            self.telemetry.participant_joined(
-                room(), participant(sid), None, None, False, self.telemetry.guard()
-            )
+        join(self.telemetry, *people)
 
     def reported(self, sid: str, *packets: int) -> None:
-        for count in packets:
-            self.telemetry.track_stats(ROOM_ID, ROOM_NAME, key(sid), stat(count))
+        report(self.telemetry, sid, *packets)
 
     def batches(self) -> list[list[tuple[str, int]]]:
         """Each batch as participant and packets."""
@@ -233,17 +235,6 @@ def test_an_heir_that_waits_hands_over_at_the_close() -> None:
     assert running.telemetry.close()
 
     assert running.batches() == [[(ALICE, 11)]]
-
-
-@pytest.fixture
-def receiver() -> Iterator[HttpReceiver]:
-    thread = LoopThread()
-    server = HttpReceiver(thread)
-    try:
-        yield server
-    finally:
-        server.close()
-        thread.close()
 
 
 def rooms_of(receiver: HttpReceiver) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from greenroom.receiver import Received, Receiver
-from greenroom.testing.loopback import HttpReceiver, LoopThread, respond
+from greenroom.testing.loopback import HttpReceiver, respond
 
 from .killed_sender import ROOMS, SECRET
 
@@ -38,17 +38,16 @@ class Judge:
         return await respond(200)(request)
 
 
-def test_whatever_was_accepted_before_a_kill_arrives_in_order(tmp_path: Path) -> None:
-    judge, thread = Judge(), LoopThread()
-    server = HttpReceiver(thread)
-    server.handler = judge.take
+def test_whatever_was_accepted_before_a_kill_arrives_in_order(
+    receiver: HttpReceiver, tmp_path: Path
+) -> None:
+    judge = Judge()
+    receiver.handler = judge.take
     sender = Path(__file__).with_name("killed_sender.py")
-    command = [sys.executable, str(sender), str(tmp_path), server.url(), str(KILLS), str(SEED)]
+    command = [sys.executable, str(sender), str(tmp_path), receiver.url(), str(KILLS), str(SEED)]
     ran = subprocess.run(
         command, stdout=subprocess.PIPE, text=True, timeout=TIMEOUT_SECONDS, check=True
     )
-    server.close()
-    thread.close()
 
     accepted: set[int] = set()
     for line in ran.stdout.splitlines():

@@ -24,7 +24,17 @@ from greenroom.messages.stats import Flush, TrackStat
 from greenroom.replay.receiver import Received, Receiver
 from greenroom.testing.fakes import RecordingAnalytics
 from greenroom.testing.fragile import Fault, fragile
-from greenroom.testing.samples import ALICE, BOB, ROOM_ID, ROOM_NAME, key, participant, room, stat
+from greenroom.testing.samples import (
+    ALICE,
+    BOB,
+    ROOM_ID,
+    ROOM_NAME,
+    key,
+    participant,
+    report,
+    room,
+    stat,
+)
 
 SECOND: Final = 1_000_000_000
 START_NS: Final = 1_700_000_000 * SECOND
@@ -64,8 +74,7 @@ class Running:
         self.telemetry.participant_left(room(), participant(sid), False, guard)
 
     def report(self, *packets: int, sid: str = ALICE) -> None:
-        for count in packets:
-            self.telemetry.track_stats(ROOM_ID, ROOM_NAME, key(sid), stat(count))
+        report(self.telemetry, sid, *packets)
 
     def mend(self) -> None:
         """What was reported before met the fault."""

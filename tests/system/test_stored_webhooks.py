@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import pytest
 from livekit.protocol.models import Room
 
-import greenroom
 from greenroom.errors import ConfigError
 from greenroom.messages.deliveries import DeliveryState
 from greenroom.testing.loopback import HttpReceiver, respond
 from greenroom.testing.settling import settle
 
+from .rooms import Start, delivered, sequences
+
 NAIVE: Final = datetime(2026, 1, 1)  # noqa: DTZ001  # that is what is refused
-Start: TypeAlias = Callable[..., greenroom.Telemetry]
-
-
-def sequences(receiver: HttpReceiver) -> list[str]:
-    return [one.request.headers["greenroom-sequence"] for one in receiver.received]
-
-
-def delivered(telemetry: greenroom.Telemetry, *rooms: str) -> None:
-    """Start these rooms, and have all webhooks delivered and written."""
-    for room in rooms:
-        telemetry.room_started(Room(name=room))
-    settle(telemetry)
 
 
 def test_deliveries_are_found_by_all_that_is_given_newest_first(

@@ -23,7 +23,13 @@ from greenroom.runtime import watchdog
 from greenroom.system import ASK_SECONDS
 from greenroom.testing.fakes import RecordingAnalytics
 from greenroom.testing.patience import PATIENCE_SECONDS, wait_until
-from greenroom.testing.samples import ALICE, BOB, ROOM_ID, ROOM_NAME, key, participant, room, stat
+from greenroom.testing.samples import (
+    ALICE,
+    BOB,
+    participant,
+    report,
+    room,
+)
 
 UNLUCKY: Final = 13
 
@@ -65,11 +71,6 @@ def started(
             room(), participant(sid), None, None, False, telemetry.guard()
         )
     return telemetry, analytics
-
-
-def report(telemetry: greenroom.Telemetry, sid: str, *packets: int) -> None:
-    for count in packets:
-        telemetry.track_stats(ROOM_ID, ROOM_NAME, key(sid), stat(count))
 
 
 def blocked() -> tuple[type[BlockedWorker], threading.Event]:

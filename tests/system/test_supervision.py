@@ -22,7 +22,14 @@ from greenroom.messages.codec import decode
 from greenroom.messages.outputs import RecordEvent
 from greenroom.messages.stats import Flush, TrackStat
 from greenroom.testing.fakes import RecordingAnalytics
-from greenroom.testing.samples import ALICE, BOB, ROOM_ID, ROOM_NAME, key, participant, room, stat
+from greenroom.testing.samples import (
+    ALICE,
+    BOB,
+    ROOM_ID,
+    join,
+    report,
+    room,
+)
 
 SECOND: Final = 1_000_000_000
 UNLUCKY: Final = 13
@@ -84,14 +91,10 @@ class Running:
         )
 
     def joined(self, *people: str) -> None:
-        for sid in people:
-            self.telemetry.participant_joined(
-                room(), participant(sid), None, None, False, self.telemetry.guard()
-            )
+        join(self.telemetry, *people)
 
     def reported(self, sid: str, *packets: int) -> None:
-        for count in packets:
-            self.telemetry.track_stats(ROOM_ID, ROOM_NAME, key(sid), stat(count))
+        report(self.telemetry, sid, *packets)
 
     def flushed(self) -> dict[str, int]:
         """Packets that were flushed, by participant."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import pytest
-from livekit.protocol.models import Room
 
-import greenroom
 from greenroom.core.signatures import SigningKey
 from greenroom.errors import ConfigError, UnsendableError
 from greenroom.messages.deliveries import DeliveryState
@@ -19,24 +16,14 @@ from greenroom.receiver.verification import Scheme, verify
 from greenroom.testing.loopback import HttpReceiver, respond, unused_port
 from greenroom.testing.settling import settle
 
+from .rooms import Start, delivered, sequences
+
 SECRET: Final = "s" * 32
 OTHER_SECRET: Final = "o" * 32
-Start: TypeAlias = Callable[..., greenroom.Telemetry]
 
 
 def paths(receiver: HttpReceiver) -> list[str]:
     return [one.request.path for one in receiver.received]
-
-
-def sequences(receiver: HttpReceiver) -> list[str]:
-    return [one.request.headers["greenroom-sequence"] for one in receiver.received]
-
-
-def delivered(telemetry: greenroom.Telemetry, *rooms: str) -> None:
-    """Start these rooms, and have all webhooks delivered and written."""
-    for room in rooms:
-        telemetry.room_started(Room(name=room))
-    settle(telemetry)
 
 
 # ── endpoints ───────────────────────────────────────────────────────────────────────────────
