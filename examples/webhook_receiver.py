@@ -23,7 +23,8 @@ def handle(received: Received) -> None:
     """What your program does with an event; when it raises, the event comes again."""
     if received.gap:
         print(f"{received.key!r}: not here yet: {[*received.gap]}", flush=True)
-    print(received.id, received.event.event, received.event.room.name, flush=True)
+    line = f"{received.id} {received.event.event} {received.event.room.name}\n"
+    print(line, end="", flush=True)  # in one piece: several threads print
 
 
 def build_app(receiver: Receiver) -> web.Application:
