@@ -20,6 +20,7 @@ from ..config import Durability
 from ..errors import ConfigError, StoreError
 from .store_errors import store_error
 
+UNSTORABLE: Final = (OverflowError, UnicodeEncodeError)  # by a value that SQLite cannot hold
 DATABASE_NAME: Final = "greenroom.db"
 LOCK_NAME: Final = "greenroom.lock"
 BUSY_SECONDS: Final = 5.0  # sqlite3's own default: another process writes a row in milliseconds

@@ -13,7 +13,7 @@ from typing import Annotated, Final, TypeAlias
 
 import typer
 
-from ..adapters.database import DATABASE_NAME, open_beside
+from ..adapters.database import DATABASE_NAME, UNSTORABLE, open_beside
 from ..core.times import NS_PER_SECOND
 from ..errors import ConfigError, StoreError
 
@@ -57,6 +57,8 @@ def opened(data_dir: Path, *, write: bool = False) -> Iterator[sqlite3.Connectio
     try:
         with closing(connection):
             yield connection
+    except UNSTORABLE as error:
+        raise typer.BadParameter(f"nothing can be like that: {error}") from error
     except sqlite3.Error as error:
         raise StoreError(data_dir / DATABASE_NAME, str(error)) from error
 

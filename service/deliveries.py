@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from typing import TypeVar
 
 from ..adapters import delivery_queries as queries
+from ..adapters.database import UNSTORABLE
 from ..adapters.delivery_queries import LIMIT, DeliveryFilter, DeliveryRecord, EndpointCount
-from ..adapters.store import Store
+from ..adapters.store import Job, Store
 from ..config import check_count
 from ..core.times import NS_PER_SECOND
 from ..errors import ConfigError
 from ..messages.deliveries import DeliveryState
+
+T = TypeVar("T")
 
 
 class StoredDeliveries:
@@ -69,7 +74,7 @@ class StoredDeliveries:
             until_ns=_at_ns("until", until),
         )
         find = partial(queries.select_deliveries, wanted=wanted, limit=limit, before_id=before)
-        return self._stored.read(find)
+        return self._asked(self._stored.read, find)
 
     def delivery(self, delivery_id: int) -> DeliveryRecord | None:
         """One delivery; None: there is none with this id, or it was deleted meanwhile.
@@ -78,7 +83,9 @@ class StoredDeliveries:
             ConfigError: There is no data directory.
             StoreError: The database cannot be read.
         """
-        return self._stored.read(partial(queries.find_delivery, delivery_id=delivery_id))
+        return self._asked(
+            self._stored.read, partial(queries.find_delivery, delivery_id=delivery_id)
+        )
 
     def body(self, delivery_id: int) -> bytes | None:
         """What is sent in every attempt of a delivery; None: there is no such delivery.
@@ -87,7 +94,7 @@ class StoredDeliveries:
             ConfigError: There is no data directory.
             StoreError: The database cannot be read.
         """
-        return self._stored.read(partial(queries.read_body, delivery_id=delivery_id))
+        return self._asked(self._stored.read, partial(queries.read_body, delivery_id=delivery_id))
 
     def counts(self) -> tuple[EndpointCount, ...]:
         """How many there are of each endpoint and state.
@@ -96,7 +103,7 @@ class StoredDeliveries:
             ConfigError: There is no data directory.
             StoreError: The database cannot be read.
         """
-        return self._stored.read(queries.count_by_endpoint)
+        return self._asked(self._stored.read, queries.count_by_endpoint)
 
     def replay(
         self,
@@ -130,8 +137,9 @@ class StoredDeliveries:
         if bool(ids) == stretch or stretch != (from_sequence is not None):
             raise ConfigError("replay: give ids, or a room or a key with from_sequence")
         if ids:
-            return self._stored.change(partial(queries.mark_deliveries, ids=ids))
-        return self._stored.change(
+            return self._asked(self._stored.change, partial(queries.mark_deliveries, ids=ids))
+        return self._asked(
+            self._stored.change,
             partial(
                 queries.mark_sequences,
                 endpoint=endpoint,
@@ -139,7 +147,7 @@ class StoredDeliveries:
                 key=key,
                 from_sequence=from_sequence or 1,
                 to_sequence=to_sequence,
-            )
+            ),
         )
 
     def retry(self, *ids: int, endpoint: str | None = None) -> int:
@@ -159,7 +167,15 @@ class StoredDeliveries:
         if bool(ids) == (endpoint is not None):
             raise ConfigError("retry: give ids, or an endpoint")
         which = ids or None
-        return self._stored.change(partial(queries.mark_waiting, ids=which, endpoint=endpoint))
+        return self._asked(
+            self._stored.change, partial(queries.mark_waiting, ids=which, endpoint=endpoint)
+        )
+
+    def _asked(self, run: Callable[[Job[T]], T], job: Job[T]) -> T:
+        try:
+            return run(job)
+        except UNSTORABLE as error:
+            raise ConfigError(f"no delivery can be like that: {error}") from error
 
     @property
     def _stored(self) -> Store:

@@ -259,6 +259,13 @@ def test_an_endpoint_that_gets_nothing_at_present_is_told(
         (["list", "--state", "lost"], "'lost' is not one of"),
         (["list", "--since", "1x"], "'1x' is neither how long ago, such as 90s"),
         (["list", "--limit", "0"], "--limit"),
+        (["list", "--limit", "99999999999999999999"], "nothing can be like that"),
+        (["list", "--before", "99999999999999999999"], "nothing can be like that"),
+        (["list", "--room", "\udcff"], "nothing can be like that"),
+        (
+            ["replay", "--room", "lobby", "--from-sequence", "99999999999999999999"],
+            "nothing can be like that",
+        ),
     ],
     ids=str,
 )
