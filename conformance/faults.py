@@ -9,7 +9,7 @@ from livekit.protocol.models import Room, WebhookConfig
 
 from ..actors.notifier import UNFINISHED
 from ..config import Settings, WebhookSettings
-from ..core.webhook import NO_SECRET, TOO_MANY_EXTRAS
+from ..core.webhook import NO_SECRET
 from ..errors import RecordingError, SystemClosedError
 from ..runtime.clock import VirtualClock
 from ..runtime.schedule import SeededSchedule
@@ -25,6 +25,7 @@ from .vectors import Vector
 PATIENCE_SECONDS: Final = 10.0  # of real time; only a defect takes so long
 NO_PATIENCE_SECONDS: Final = 0.2  # of real time: it is waited for
 DROPPED: Final = "greenroom_dropped_total"
+TOO_MANY_EXTRAS: Final = "more than 1 extra webhook url unexpected"  # the original's text
 
 _LAST: Final = re.compile(r"EV_1\.\.(?:EV_)?(\d+)")
 

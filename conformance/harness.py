@@ -21,11 +21,9 @@ from ..actors._base import ActorAddress, Configure, GreenroomActor, stamped, tol
 from ..actors.notifier import Notifier
 from ..adapters.http import HttpPoster
 from ..config import LIVEKIT_POLICY, DeliveryPolicy, Settings, WebhookSettings
-from ..core.attempt import Attempt
 from ..core.metrics import Metrics
 from ..core.ports import Ports
 from ..core.times import NS_PER_SECOND, to_ns
-from ..core.webhook import Target, build_headers, encode_body, sign
 from ..messages import calls
 from ..messages.control import ChildFailed, DeadLetter, Input, Stamped
 from ..messages.outputs import AttemptEnded, Notify
@@ -271,24 +269,6 @@ class Harness:
         self._base.tell(self._host, AskQueues())
         self.run()
         return self.kept.queues[-1]
-
-    def post(self, target: Target, event: WebhookEvent) -> None:
-        """Make one signed attempt, past the notifier, and wait for its end."""
-        body = encode_body(event)
-        token = sign(body, target.api_key, target.secret, self.clock.now_ns() // NS_PER_SECOND)
-        policy = self.settings.delivery_policy
-        attempt = Attempt(
-            delivery_id=0,
-            number=1,
-            url=target.url,
-            headers=build_headers(token),
-            body=body,
-            connect_timeout_seconds=policy.connect_timeout_seconds,
-            total_timeout_seconds=policy.total_timeout_seconds,
-            allow_private=self.settings.allow_private,
-        )
-        self._poster.post(attempt, self._host)
-        self._base.run_until_idle(REAL_SECONDS)
 
 
 def event_ids(infos: Iterable[WebhookInfo]) -> list[str]:

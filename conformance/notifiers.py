@@ -13,12 +13,11 @@ from livekit.protocol.models import WebhookConfig
 
 from ..config import LIVEKIT_POLICY
 from ..core.delivery import QUEUE_FULL
-from ..core.webhook import NO_SECRET_FOR_KEY, Target, resolve_target
-from ..core.webhook_info import build_webhook_info
-from ..errors import RecordingError, UnsendableError
+from ..core.webhook import NO_SECRET_FOR_KEY
+from ..errors import RecordingError
 from .answers import an_event, with_port
-from .differences import EXTRA_INFO, SETTINGS, STARVING
-from .faults import check_closed
+from .differences import EXTRA_INFO, LOCK, SETTINGS, STARVING
+from .faults import TOO_MANY_EXTRAS, check_closed
 from .findings import Findings, compared
 from .harness import API_KEY, Harness, posted_ids, secret_of
 from .receiver import Answer, Behaviour, Receiver, Request, Status
@@ -34,31 +33,43 @@ LATER_PATH: Final = "/after-unknown-key"
 
 
 def check_notify_options(vector: Vector, receiver: Receiver) -> Findings:
-    """What the options of one event change; the line's name says what they are."""
+    """What the options of one event change; the line's name says what they are.
+
+    An extra webhook takes the place of the static URL there, and a secret that of the key's. Here
+    both are settings, and the notifier is told.
+    """
     name = vector.read("name", str)
     recorded = vector.read_list("requests", dict)
+    error = vector.read_or_none("error", str)
     issuer = str(recorded[0].get("iss")) if recorded else API_KEY
     key, signing_key = (API_KEY, issuer) if "with signing key" in name else (issuer, "")
-    secret = OPTION_SECRET if "secret" in name and "no secret" not in name else None
-    error, hook_url = None, ""
-    with Harness(receiver) as harness:
+    is_option = "secret" in name and "no secret" not in name
+    count, slugs = _count_extras(name), []
+    requests, hook_urls = recorded, [vector.read("hook_url", str)]
+    if error == TOO_MANY_EXTRAS:
+        slugs.append(LOCK)
+        sent = {"path": "/extra", "iss": API_KEY, "signed_with": "the notifier's"}
+        requests, hook_urls = [sent] * count, ["http://127.0.0.1:PORT/extra"] * count
+    elif error is not None:
+        raise RecordingError(vector.where, f"notify_options: unknown error {error!r}")
+    with Harness(
+        receiver,
+        paths=() if count else ("/static",),
+        api_key=key,
+        keys={key: NOTIFIER_SECRET, issuer: OPTION_SECRET if is_option else NOTIFIER_SECRET},
+    ) as harness:
         extra = WebhookConfig(url=harness.url("/extra"), signing_key=signing_key)
-        extras = [extra] * _count_extras(name)
-        static = Target(harness.url("/static"), key, NOTIFIER_SECRET)
-        try:
-            target = resolve_target(static, extra_webhooks=extras, secret=secret)
-        except UnsendableError as refused:
-            error = str(refused)
-        else:
-            harness.post(target, an_event())
-            hook_url = build_webhook_info(an_event(), target.url).url
-        requests = [_with_signer(request) for request in harness.requests]
+        harness.notify(an_event(), *[extra] * count)
+        harness.settle()
+        got = {
+            "requests": [_with_signer(request) for request in harness.requests],
+            "hook_url": [info.url for info in harness.kept.infos],
+        }
     expected = {
-        "error": vector.read_or_none("error", str),
-        "requests": recorded,
-        "hook_url": with_port(vector.read("hook_url", str), receiver.port),
+        "requests": requests,
+        "hook_url": [with_port(url, receiver.port) for url in hook_urls],
     }
-    return compared(expected, {"error": error, "requests": requests, "hook_url": hook_url})
+    return compared(expected, got, *slugs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Webhooks as data: which queue, whether at all, where to, and the signed request.
+"""Webhooks as data: which queue, whether at all, the body, and LiveKit's token for it.
 
 Source: livekit/protocol webhook/{notifier,resource_url_notifier}.go at
 v1.44.1-0.20260211042324-3688e156dc7e.
@@ -8,44 +8,26 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection
 from hashlib import sha256
 from typing import Final
 
 import jwt
 from google.protobuf.json_format import MessageToDict
-from livekit.protocol.models import WebhookConfig
 from livekit.protocol.webhook import WebhookEvent
 
 from ..errors import UnsendableError
-from .url import hide_password
 
 CONTENT_TYPE: Final = "application/webhook+json"
 TOKEN_VALID_SECONDS: Final = 300  # protocol webhook/url_notifier.go: SetValidFor(5 * time.Minute)
 DEFAULT_KEY: Final = "default"
 NO_SECRET: Final = "no singing key or secret was provided"  # sic: the original's text
 NO_SECRET_FOR_KEY: Final = "no secret for provided signing key"
-TOO_MANY_EXTRAS: Final = "more than 1 extra webhook url unexpected"
-
 
 # made once: json.dumps would make one for each
 _to_json: Final = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), allow_nan=False
 ).encode
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a webhook goes and what signs it."""
-
-    url: str
-    api_key: str
-    secret: str = field(repr=False)
-
-    def __repr__(self) -> str:
-        """Without secret and password, so that it may be logged."""
-        return f"Target({hide_password(self.url)!r}, {self.api_key!r})"
 
 
 def event_key(event: WebhookEvent) -> str:
@@ -72,34 +54,6 @@ def is_allowed(event_name: str, include: Collection[str], exclude: Collection[st
     if include:
         return event_name in include
     return event_name not in exclude
-
-
-def resolve_target(
-    static: Target,
-    *,
-    extra_webhooks: Sequence[WebhookConfig] = (),
-    secret: str | None = None,
-) -> Target:
-    """The target of one event, after the options given with it.
-
-    Args:
-        static: What applies without options.
-        extra_webhooks: One replaces the URL and, when it names a signing key, the API key.
-        secret: Replaces the secret unless it is empty.
-
-    Raises:
-        UnsendableError: There are several extra webhooks, or no key or secret to sign with.
-            The texts are the original's.
-    """
-    if len(extra_webhooks) > 1:
-        raise UnsendableError(TOO_MANY_EXTRAS)
-    url, api_key = static.url, static.api_key
-    for extra in extra_webhooks:
-        url, api_key = extra.url, extra.signing_key or api_key
-    target = Target(url, api_key, secret or static.secret)
-    if not target.api_key or not target.secret:
-        raise UnsendableError(NO_SECRET)
-    return target
 
 
 def encode_body(event: WebhookEvent) -> bytes:

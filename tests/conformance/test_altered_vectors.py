@@ -172,7 +172,7 @@ def test_an_altered_sample_fails_at_the_altered_field(
         ("order", put("in_order_per_key", False), "in_order_per_key"),
         ("blocked_key", put("processed.0", "slow"), "processed[0]"),
         ("sweep", put("queues_after_500_ms", 1), "queues_after_500_ms"),
-        ("notify_options", put("hook_url", "tampered"), "hook_url"),
+        ("notify_options", put("hook_url", "tampered"), "hook_url[0]"),
         ("default_notifier", put("requests.0", "/x iss=K signed=K"), "requests[1][0]"),
         ("default_notifier_full", put("errors.0", "tampered"), "refused[0]"),
     ],

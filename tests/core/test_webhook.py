@@ -16,16 +16,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from jwt.warnings import InsecureKeyLengthWarning
 from livekit.api import TokenVerifier, WebhookReceiver
 from livekit.protocol.egress import EgressInfo
-from livekit.protocol.models import Room, WebhookConfig
+from livekit.protocol.models import Room
 from livekit.protocol.webhook import WebhookEvent
 
 from greenroom.core.webhook import (
-    Target,
     build_headers,
     encode_body,
     event_key,
     is_allowed,
-    resolve_target,
     sign,
 )
 from greenroom.core.webhook_info import build_webhook_info
@@ -34,8 +32,6 @@ from greenroom.errors import UnsendableError
 VECTORS: Final = Path(__file__).resolve().parents[1] / "data" / "webhook.jsonl.gz"
 PEM = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"
 SECRET: Final = "public-secret-public-secret-0123456789"
-STATIC: Final = Target("http://127.0.0.1:80/static", "APIpubKey1", SECRET)
-OTHER_SECRET: Final = "another-public-secret-0123456789abcd"
 NOW_S: Final = 1_700_000_123
 VERIFIER: Final = TokenVerifier("APIpubKey1", SECRET)
 GO_ZERO_TIME: Final = "0001-01-01T00:00:00Z"
@@ -80,62 +76,6 @@ def test_a_new_filter_replaces_both_lists(vector: dict[str, Any]) -> None:
 
     for name, expected in vector["allowed"].items():
         assert is_allowed(name, then.get("include", ()), then.get("exclude", ())) is expected
-
-
-# ── options ─────────────────────────────────────────────────────────────────────────────────────
-
-EXTRA: Final = WebhookConfig(url="http://127.0.0.1:80/extra")
-SIGNED_EXTRA: Final = WebhookConfig(url=EXTRA.url, signing_key="APIother")
-OPTIONS: Final[dict[str, dict[str, Any]]] = {
-    "none": {},
-    "extra webhook without signing key": {"extra_webhooks": [EXTRA]},
-    "extra webhook with signing key and secret": {
-        "extra_webhooks": [SIGNED_EXTRA],
-        "secret": OTHER_SECRET,
-    },
-    "extra webhook with signing key, no secret": {"extra_webhooks": [SIGNED_EXTRA]},
-    "secret only": {"secret": OTHER_SECRET},
-    "two extra webhooks": {"extra_webhooks": [EXTRA, EXTRA]},
-    "empty list of extra webhooks": {"extra_webhooks": []},
-}
-
-
-@pytest.mark.parametrize("vector", vectors("notify_options"))
-def test_options_change_the_target_as_in_the_original(vector: dict[str, Any]) -> None:
-    options = OPTIONS[vector["name"]]
-
-    if vector["error"]:
-        with pytest.raises(UnsendableError, match=f"^{vector['error']}$"):
-            resolve_target(STATIC, **options)
-        return
-    target = resolve_target(STATIC, **options)
-
-    (request,) = vector["requests"]
-    assert target.url.endswith(request["path"])
-    assert target.api_key == request["iss"]
-    is_option = request["signed_with"] == "the option's"
-    assert target.secret == (OTHER_SECRET if is_option else SECRET)
-
-
-@pytest.mark.parametrize(
-    "static", [Target("http://h", "", SECRET), Target("http://h", "APIpubKey1", "")], ids=str
-)
-@pytest.mark.parametrize("vector", vectors("default_notifier_no_key"))
-def test_without_key_or_secret_there_is_an_error_and_the_next_event_is_not_concerned(
-    static: Target, vector: dict[str, Any]
-) -> None:
-    with pytest.raises(UnsendableError, match=f"^{vector['first_error']}$"):
-        resolve_target(static)
-
-    assert resolve_target(STATIC) == STATIC
-
-
-def test_a_target_shows_neither_its_secret_nor_a_password() -> None:
-    shown = repr(Target("http://user:pass-word@host/hook", "APIpubKey1", SECRET))
-
-    assert SECRET not in shown
-    assert "pass-word" not in shown
-    assert "APIpubKey1" in shown
 
 
 # ── request ─────────────────────────────────────────────────────────────────────────────────────
