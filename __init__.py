@@ -15,10 +15,12 @@ if TYPE_CHECKING:
         GreenroomError,
         HandlerTimeoutError,
         LifecycleError,
+        LinkError,
         SystemBrokenError,
         SystemClosedError,
     )
     from .launch import start
+    from .link.client import ConnectedTelemetry, connect
     from .messages.ids import StatsKey
     from .runtime.clock import VirtualClock
     from .service.null import NullTelemetryService
@@ -28,11 +30,13 @@ if TYPE_CHECKING:
 __all__ = [
     "AnalyticsService",
     "ConfigError",
+    "ConnectedTelemetry",
     "DecodeError",
     "DeliveryPolicy",
     "GreenroomError",
     "HandlerTimeoutError",
     "LifecycleError",
+    "LinkError",
     "NullTelemetryService",
     "StatsKey",
     "SystemBrokenError",
@@ -41,6 +45,7 @@ __all__ = [
     "TelemetryService",
     "VirtualClock",
     "WebhookSettings",
+    "connect",
     "start",
 ]
 __version__ = "0.1.0"
@@ -48,6 +53,7 @@ __version__ = "0.1.0"
 # loaded when first asked for: a program with `greenroom.receiver` needs no actors
 _MODULES: Final = {
     "AnalyticsService": "core.ports",
+    "ConnectedTelemetry": "link.client",
     "DeliveryPolicy": "config",
     "NullTelemetryService": "service.null",
     "StatsKey": "messages.ids",
@@ -55,6 +61,7 @@ _MODULES: Final = {
     "TelemetryService": "service.protocol",
     "VirtualClock": "runtime.clock",
     "WebhookSettings": "config",
+    "connect": "link.client",
     "start": "launch",
 }
 

@@ -19,6 +19,7 @@ GreenroomError
 │     ├─ BodyChangedError               the token is right, and was made for another body
 │     └─ StaleError                     too old or from the future; one of the clocks may be wrong
 ├─ RecordingError (also ValueError)     a recording or vector file is wrong; says file:line
+├─ LinkError                            the other side of a link broke the protocol, or refused
 ├─ StoreError                           the database in data_dir cannot be used, or lost a write
 └─ LifecycleError
    ├─ RestartBudgetError                an actor failed more often than its child spec bears
@@ -198,6 +199,20 @@ class StoreError(GreenroomError):
         self.path = path
         self.reason = reason
         self.kind = str(kind)
+
+
+class LinkError(GreenroomError):
+    """The other side of a link does not keep to the protocol, refused, or is not who it says.
+
+    Args:
+        reason: What is wrong.
+        code: Of a refusal, for programs: "secret", "version", "full", "busy", "drain" or "".
+    """
+
+    def __init__(self, reason: str, code: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.code = code
 
 
 class LifecycleError(GreenroomError):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import threading
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -31,7 +33,7 @@ from .messages.control import AskWorkers, DeadLetter, Drain, Input, Workers
 from .messages.endpoints import EndpointInput, StopSending
 from .runtime.base import InProcessBase
 from .runtime.clock import SystemClock, VirtualClock
-from .runtime.door import Door
+from .runtime.door import Door, Notice
 from .runtime.limit import Limit
 from .runtime.schedule import SeededSchedule
 from .service.calls import TelemetryCalls
@@ -253,6 +255,29 @@ class Telemetry(TelemetryCalls):
             self._door.enter(self._supervisor, StopSending())
         self._poster.close(limit.part(DELIVERY_PART))
         return self._base.barrier(limit.left())
+
+    def take(self, calls: Sequence[Call], on_done: Callable[[], None]) -> None:
+        """Let calls of another process take effect here, in their order; never blocks.
+
+        Args:
+            calls: As a `TelemetryCalls` makes them; those that find the door full are counted.
+            on_done: Called on a thread of greenroom's when they are processed, and their webhooks
+                queued, in a data directory on the disk. Quick, and never raising.
+
+        Raises:
+            SystemClosedError: It was closed before.
+            SystemBrokenError: The supervisor was given up.
+        """
+        self._check_open()
+        for call in calls:
+            self._door.enter(self._supervisor, call)
+        outbox = self._outbox
+        then = on_done if outbox is None else partial(outbox.when_written, on_done)
+        self._door.mark(Notice(then))
+
+    def lose(self, reason: str, count: int) -> None:
+        """Count inputs of another process that could not even enter."""
+        self.metrics.dropped(reason, count)
 
     def _tell(self, call: Call) -> None:
         if self._closed:  # as _check_open, without the price of a call

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from sys import intern  # participants share a room: one text for all of them
 
+from google.protobuf.message import DecodeError
 from livekit.protocol.analytics import AnalyticsStat
 
 from ..config import Settings
@@ -97,7 +98,11 @@ class Supervisor(Announcer, Children):
     def on_track_stats(self, call: calls.TrackStats, stamp: Stamped) -> None:
         """Count it, and give it to the participant's worker if there is one."""
         key = call.key
-        stat = AnalyticsStat.FromString(call.stat)
+        try:
+            stat = AnalyticsStat.FromString(call.stat)
+        except DecodeError:  # another process wrote these bytes
+            self.metrics.dropped("malformed")
+            return
         self.metrics.track_stats(key, stat)
         entry = self.roster.find(WorkerKey(call.room_id, key.participant_id))
         if entry is None:

@@ -96,6 +96,7 @@ class SqliteOutbox:
         self._is_closed = False
         self._delivered: int | None = None  # None: to be counted; of the store's thread
         self._watcher: object = None
+        self._notices: deque[tuple[int, Callable[[], None]]] = deque()
         self._changed = threading.Condition()  # its lock guards all of the above
 
     def __repr__(self) -> str:
@@ -162,6 +163,15 @@ class SqliteOutbox:
                 lambda: self._written >= goal or self._failures > failures, timeout_seconds
             )
             return self._written >= goal
+
+    def when_written(self, then: Callable[[], None]) -> None:
+        """Call `then`, on whatever thread, once everything asked for so far is on the disk."""
+        with self._changed:
+            waits = self._written < self._taken
+            if waits:
+                self._notices.append((self._taken, then))
+        if not waits:
+            then()
 
     def close(self, timeout_seconds: float | None) -> bool:
         """Write what waits, and take nothing more; what cannot be written is lost and counted.
@@ -295,6 +305,11 @@ class SqliteOutbox:
             self._is_submitted = False
             self._written += size  # whoever waits finds the answers in the door
             self._changed.notify_all()
+            reached = []
+            while self._notices and self._notices[0][0] <= self._written:
+                reached.append(self._notices.popleft()[1])
+        for then in reached:
+            then()
         self._submit()
 
     def _rest(self) -> None:

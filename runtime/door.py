@@ -48,7 +48,6 @@ class DoorStatistics:
     dropped: int
 
 
-@final
 class Mark:
     """A place in the door's queue: reached when all that was before it is done."""
 
@@ -61,9 +60,34 @@ class Mark:
         """Let the one who waits go on."""
         self._event.set()
 
+    def abandon(self) -> None:
+        """What was before it is thrown out; whoever waits, waits for nothing."""
+        self._event.set()
+
     def wait(self, timeout_seconds: float | None) -> bool:
         """Whether it was reached within this time (None: it is waited for as long as needed)."""
         return self._event.wait(timeout_seconds)
+
+
+@final
+class Notice(Mark):
+    """A mark that nobody waits for: when it is reached, `then` is called.
+
+    Args:
+        then: Quick and never raising; on the dispatch thread. Not called if what was before the
+            mark is thrown out.
+    """
+
+    __slots__ = ("_then",)
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        super().__init__()
+        self._then = then
+
+    def reach(self) -> None:
+        """Call it."""
+        super().reach()
+        self._then()
 
 
 class Door:
@@ -238,7 +262,9 @@ class Door:
     def _throw_out(self, reason: str) -> None:
         """Drop all that waits, telling `on_drop`; marks are reached."""
         self._turns.clear()
-        self._reach_turns_marks()
+        while self._turns_marks:
+            self._marks_reached += 1
+            self._turns_marks.pop().abandon()
         while self._waiting:
             try:
                 waits = self._waiting.popleft()
@@ -246,7 +272,7 @@ class Door:
                 return  # another thread does the same
             if isinstance(waits, Mark):
                 self._marks_reached += 1
-                waits.reach()
+                waits.abandon()
             else:
                 with self._lock:
                     self._thrown_out += 1

@@ -1,0 +1,204 @@
+"""What is in a batch: calls, each as two values of one flat msgpack array.
+
+    head: bytes, stat: bytes          a `TrackStats`: its ids and key packed, and its statistic
+    route: str,  call: bytes          any other call, as `messages.codec` writes it
+
+`head` is the array [room_id, room_name, country, stream_type, participant_id, track_id,
+track_source, track_type, track], and comes with every statistic of a track: the one who reads
+them remembers it. `route` decides which shard the call belongs to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import msgpack
+
+from ..errors import DecodeError
+from ..messages import calls as calls_of
+from ..messages.calls import CALLS, Call, TrackStats
+from ..messages.codec import MAX_BYTES, decode, encode
+from ..messages.ids import (
+    ParticipantID,
+    RoomID,
+    RoomName,
+    StatsKey,
+    TrackID,
+    checked_text,
+)
+
+HEADS: Final = 65_536  # remembered; some 600 bytes each
+EVERYWHERE: Final = "*"  # the route of what concerns all shards; no room's: see `route_of`
+_SHAPE: Final = 9
+_CALLS: Final = frozenset(CALLS)
+
+Item = tuple[bytes | str, bytes]
+
+
+class Head(NamedTuple):
+    """What the statistics of a track have in common."""
+
+    room_id: RoomID
+    room_name: RoomName
+    key: StatsKey
+
+
+def route_of(call: Call) -> str:
+    """What decides where a call belongs: its room, else the egress or ingress it is about.
+
+    "" means that any shard will do. A prefix keeps names of rooms apart from ids and `EVERYWHERE`.
+    """
+    if isinstance(call, calls_of.FlushStats):
+        return EVERYWHERE
+    room = getattr(call, "room", None)
+    if room is not None:
+        return _of_room(room.name, room.sid)
+    name = getattr(call, "room_name", None)
+    if name is not None:
+        return _of_room(name, call.room_id)  # type: ignore[union-attr]  # who has one has both
+    info = getattr(call, "info", None)
+    if info is None or isinstance(call, calls_of.LocalRoomState):
+        return ""
+    if info.room_name:
+        return _of_room(info.room_name, "")
+    return f"id:{getattr(info, 'egress_id', '') or getattr(info, 'ingress_id', '')}"
+
+
+def _of_room(name: str, room_id: str) -> str:
+    return f"room:{name}" if name else f"id:{room_id}"
+
+
+def route_of_head(head: Head) -> str:
+    """As `route_of`, of a statistic."""
+    return _of_room(head.room_name, head.room_id)
+
+
+class Packer:
+    """Turns calls into items, and items into payloads."""
+
+    __slots__ = ("_pack",)
+
+    def __init__(self) -> None:
+        self._pack = msgpack.Packer(autoreset=True).pack
+
+    def item(self, call: Call) -> Item:
+        """The two values of a call.
+
+        Raises:
+            ValueError: It cannot travel: it is longer than the codec allows.
+        """
+        if type(call) is TrackStats:
+            key = call.key
+            head: bytes = self._pack(
+                (
+                    call.room_id,
+                    call.room_name,
+                    key.country,
+                    key.stream_type,
+                    key.participant_id,
+                    key.track_id,
+                    key.track_source,
+                    key.track_type,
+                    key.track,
+                )
+            )
+            size = len(head) + len(call.stat)
+            item: Item = (head, call.stat)
+        else:
+            body = encode(call)
+            size = len(body)
+            item = (route_of(call), body)
+        if size > MAX_BYTES:
+            raise ValueError(f"{type(call).__name__}: {size} bytes; {MAX_BYTES} are allowed")
+        return item
+
+    def payload(self, flat: list[bytes | str]) -> bytes:
+        """The payload of the items that were put behind each other into one list."""
+        packed: bytes = self._pack(flat)
+        return packed
+
+
+class Unpacker:
+    """Reads payloads; remembers heads, so that a track's key is decoded and checked once."""
+
+    __slots__ = ("_heads",)
+
+    def __init__(self) -> None:
+        self._heads: dict[bytes, Head] = {}
+
+    def items(self, payload: bytes) -> Iterator[Item]:
+        """The items of a payload, their contents unread.
+
+        Raises:
+            DecodeError: It is no payload.
+        """
+        try:
+            flat = msgpack.unpackb(payload, max_map_len=0, max_ext_len=0)
+        except (ValueError, msgpack.UnpackException) as error:
+            raise _malformed(type(error).__name__, payload) from None
+        if type(flat) is not list or len(flat) % 2:
+            raise _malformed("no list of pairs", payload)
+        pairs = iter(flat)
+        for first in pairs:
+            second = next(pairs)
+            if type(second) is not bytes or type(first) not in (bytes, str):
+                raise _malformed("an item of other types", payload)
+            yield first, second
+
+    def call(self, first: bytes | str, second: bytes) -> Call:
+        """The call that an item is.
+
+        Raises:
+            DecodeError: It is none.
+        """
+        if type(first) is bytes:
+            head = self._heads.get(first) or self._learn(first)
+            return TrackStats(head.room_id, head.room_name, head.key, second)
+        call = decode(second)
+        if type(call) not in _CALLS or type(call) is TrackStats:
+            raise DecodeError("not a call", tag=type(call).__name__, length=len(second))
+        return call  # type: ignore[return-value]  # it is one of CALLS
+
+    def route(self, first: bytes | str) -> str:
+        """Which shard an item belongs to, as `route_of` says of its call.
+
+        Raises:
+            DecodeError: Its head is malformed.
+        """
+        if type(first) is str:
+            return first
+        return route_of_head(self._heads.get(first) or self._learn(first))  # type: ignore[arg-type]
+
+    def _learn(self, packed: bytes) -> Head:
+        try:
+            fields = msgpack.unpackb(packed, max_array_len=_SHAPE, max_map_len=0, max_ext_len=0)
+            if type(fields) is not list or len(fields) != _SHAPE:
+                raise _malformed("a head of another shape", packed)
+            room_id, room_name, country, stream, participant, track_id, source, kind, track = (
+                fields
+            )
+            head = Head(
+                RoomID(checked_text(room_id, "room_id")),
+                RoomName(checked_text(room_name, "room_name")),
+                StatsKey(
+                    country,
+                    stream,
+                    ParticipantID(participant),
+                    TrackID(track_id),
+                    source,
+                    kind,
+                    track,
+                ),
+            )
+        except (ValueError, TypeError, msgpack.UnpackException) as error:
+            raise _malformed(f"{type(error).__name__}", packed) from None
+        if len(self._heads) >= HEADS:
+            for old in [*self._heads][: HEADS // 2]:  # those that were learnt first
+                del self._heads[old]
+        self._heads[packed] = head
+        return head
+
+
+def _malformed(why: str, data: bytes) -> DecodeError:
+    return DecodeError(f"malformed batch: {why}", length=len(data))

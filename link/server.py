@@ -1,0 +1,234 @@
+"""The node's end of the link: one thread that takes batches of many clients and acks them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ..adapters.loops import new_event_loop
+from ..errors import LifecycleError
+from .address import Address
+from .frames import Ack, Batch, Drain
+from .intake import Intake, Shard
+from .listening import listen
+from .outbound import BATCH_BYTES, WINDOW
+from .peer import Peer
+
+CLIENTS_MAX: Final = 4_096
+JOINING_MAX: Final = 128
+CALLS_MAX: Final = 65_536  # in the shard at once; more stay in the sockets and with the clients
+CLOSE_SECONDS: Final = 2.0
+_log = logging.getLogger("greenroom.link")
+
+Answerer = Callable[[str], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkSettings:
+    """How a node lets clients in.
+
+    Args:
+        addresses: Where it listens.
+        secret: What clients at other than Unix sockets must prove; at least 32 bytes.
+        tls: For `tls://` addresses.
+        uids: Users who may connect to a Unix socket, beside this one and root.
+        node_id: Named to clients.
+        shard: Likewise.
+        window: Batches of a client that may be unacknowledged.
+        batch_bytes: How long they should be at most.
+        calls_max: Calls that may be on their way through the shard at once.
+    """
+
+    addresses: tuple[Address, ...]
+    secret: bytes | None = None
+    tls: ssl.SSLContext | None = None
+    uids: frozenset[int] = frozenset()
+    node_id: str = ""
+    shard: int = 0
+    window: int = WINDOW
+    batch_bytes: int = BATCH_BYTES
+    calls_max: int = CALLS_MAX
+
+
+class LinkServer:
+    """Listens for clients, on a thread of its own.
+
+    Args:
+        settings: How.
+        shard: Where calls take effect.
+        answer: The answer to a client's question, as JSON; on a thread of its own, may block.
+
+    Raises:
+        ConfigError: An address cannot be listened at.
+    """
+
+    def __init__(self, settings: LinkSettings, shard: Shard, answer: Answerer) -> None:
+        self.settings = settings
+        self.intake = Intake(shard)
+        self.answer = answer
+        self.peers: set[Peer] = set()
+        self.joining: dict[Peer, None] = {}  # those who have not joined, the oldest first
+        self._calls = 0  # in the shard
+        self._paused: deque[Peer] = deque()
+        self._done: deque[tuple[Peer, int, int]] = deque()
+        self._draining = False
+        self._sockets: list[tuple[Address, socket.socket, int]] = []
+        try:
+            for address in settings.addresses:
+                self._sockets.append((address, listen(address), _inode(address)))
+        except BaseException:
+            self._close_sockets()
+            raise
+        self.addresses = tuple(_actual(address, sock) for address, sock, _ in self._sockets)
+        self.loop = new_event_loop()
+        self._servers: list[asyncio.AbstractServer] = []
+        self._thread = threading.Thread(
+            target=self._run, name="greenroom-link-server", daemon=True
+        )
+
+    def start(self) -> None:
+        """Let clients in."""
+        self._thread.start()
+
+    def drain(self, timeout_seconds: float | None) -> bool:
+        """Take nothing more, and wait until all that was taken is acknowledged."""
+        idle = asyncio.run_coroutine_threadsafe(self._drain(), self.loop)
+        try:
+            return idle.result(timeout_seconds)
+        except TimeoutError:
+            idle.cancel()
+            return False
+
+    def close(self) -> None:
+        """Hang up on everybody, and end the thread."""
+        if self._thread.is_alive():
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self._thread.join(CLOSE_SECONDS)
+        self._close_sockets()
+
+    # ── on the thread ────────────────────────────────────────────────────────────────────────
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        for address, sock, _ in self._sockets:
+            self._servers.append(self.loop.run_until_complete(self._serve(address, sock)))
+        try:
+            self.loop.run_forever()
+        finally:
+            for peer in [*self.peers, *self.joining]:
+                peer.hang_up()
+            for server in self._servers:
+                server.close()
+            self.loop.run_until_complete(asyncio.sleep(0))
+            self.loop.close()
+
+    async def _serve(self, address: Address, sock: socket.socket) -> asyncio.AbstractServer:
+        def peer() -> Peer:
+            return Peer(self, address.kind)
+
+        if address.kind == "unix":
+            return await self.loop.create_unix_server(peer, sock=sock)
+        tls = self.settings.tls if address.kind == "tls" else None
+        return await self.loop.create_server(peer, sock=sock, ssl=tls)
+
+    def may_join(self, peer: Peer) -> bool:
+        """Remember somebody new; the oldest who has not joined makes room."""
+        if self._draining or len(self.peers) >= CLIENTS_MAX:
+            return False
+        self.joining[peer] = None
+        if len(self.joining) > JOINING_MAX:
+            oldest = next(iter(self.joining))
+            self.forget(oldest)
+            oldest.hang_up()
+        return True
+
+    def joined(self, peer: Peer) -> None:
+        """The peer has proven what it has to."""
+        self.joining.pop(peer, None)
+        self.peers.add(peer)
+
+    def forget(self, peer: Peer) -> None:
+        """The peer is gone."""
+        self.joining.pop(peer, None)
+        self.peers.discard(peer)
+
+    def take(self, peer: Peer, batch: Batch) -> None:
+        """Let a batch enter the shard; read no more of this peer while there is too much in it."""
+        try:
+            self.intake.take(
+                peer.client_id,
+                batch.sequence,
+                batch.payload,
+                lambda: self._on_done(peer, batch.sequence, batch.calls),
+            )
+        except LifecycleError as error:
+            peer.refuse("broken", str(error))
+            return
+        self._calls += batch.calls
+        if self._calls > self.settings.calls_max:
+            peer.pause()
+            self._paused.append(peer)
+
+    def _on_done(self, peer: Peer, sequence: int, count: int) -> None:
+        """A batch took effect; on whatever thread."""
+        self._done.append((peer, sequence, count))
+        if len(self._done) == 1:
+            with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
+                self.loop.call_soon_threadsafe(self._acknowledge)
+
+    def _acknowledge(self) -> None:
+        acks: dict[Peer, int] = {}
+        while self._done:
+            peer, sequence, count = self._done.popleft()
+            self._calls -= count
+            acks[peer] = sequence
+        for peer, sequence in acks.items():
+            peer.send(Ack(sequence))
+        while self._paused and self._calls <= self.settings.calls_max:
+            self._paused.popleft().resume()
+
+    async def _drain(self) -> bool:
+        self._draining = True
+        for server in self._servers:
+            server.close()
+        for peer in [*self.peers]:
+            peer.send(Drain())
+        while self._calls or self._done:
+            await asyncio.sleep(0.01)
+        return True
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether batches are ignored: clients send them elsewhere, or again later."""
+        return self._draining
+
+    def _close_sockets(self) -> None:
+        for address, sock, inode in self._sockets:
+            if address.kind == "unix" and _inode(address) == inode:  # else another took the place
+                Path(address.path).unlink(missing_ok=True)
+            sock.close()
+        self._sockets.clear()
+
+
+def _actual(address: Address, sock: socket.socket) -> Address:
+    """With the port that the kernel chose."""
+    if address.kind == "unix":
+        return address
+    return Address(address.kind, host=address.host, port=sock.getsockname()[1])
+
+
+def _inode(address: Address) -> int:
+    """Of the socket that is at a path now; 0: none is."""
+    try:
+        return Path(address.path).stat().st_ino if address.kind == "unix" else 0
+    except OSError:
+        return 0

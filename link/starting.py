@@ -1,0 +1,80 @@
+"""How a client starts a node on its machine, when none answers and it was asked to."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from .address import Address, check_directory
+
+READY_SECONDS: Final = 15.0
+LOOK_SECONDS: Final = 0.05
+LOCK: Final = "autostart.lock"
+LOG: Final = "node.log"
+_log = logging.getLogger("greenroom.link")
+
+
+class Starter:
+    """Starts `greenroom serve` for a Unix address; of many processes that try, one does.
+
+    The node is a process of its own, made from scratch: it inherits no descriptor, thread or
+    memory of whoever starts it, and outlives it.
+
+    Args:
+        address: A directory, made if it is not there.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __call__(self) -> None:
+        """Start one, unless one answers or another process is at it; return when it is ready."""
+        directory = Path(self._address.path)
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            check_directory(directory)
+            with (directory / LOCK).open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # whoever waits here finds the node afterwards
+                if not self._answers():
+                    self._start(directory)
+        except OSError as error:
+            _log.error("no node could be started at %s: %s", self._address, error)
+
+    def _start(self, directory: Path) -> None:
+        command = [sys.executable, "-m", "greenroom.cli", "serve", "--listen", str(directory)]
+        with (directory / LOG).open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd="/",
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+        until = time.monotonic() + READY_SECONDS
+        while time.monotonic() < until:
+            if self._answers():
+                return
+            if self._process.poll() is not None:
+                break
+            time.sleep(LOOK_SECONDS)
+        _log.error("the node that was started does not answer; %s says why", directory / LOG)
+
+    def _answers(self) -> bool:
+        for path in self._address.sockets():
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+                try:
+                    sock.connect(path)
+                except OSError:
+                    continue
+                return True
+        return False
