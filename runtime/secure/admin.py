@@ -1,7 +1,7 @@
 """The admin's process, as a child of the one that starts the actor system.
 
-Thespian's `startAdmin` detaches the admin by a second fork, so that it outlives whoever started it.
-Here a node lives and dies as one, so it stays a child: node -> admin -> logger and actors.
+Thespian's `startAdmin` detaches the admin by a second fork, so that it outlives whoever started
+it. Here a node lives and dies as one, so it stays a child: node -> admin -> logger and actors.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The frames on the wire: what is sealed, and what is checked before anybody looks inside.
 
     frame  = header | body | HMAC(key, "B" nonce body)
-    header = "GRF1" kind(1) size(4) time(8) nonce(16) target IP(4) target port(2) | HMAC(key, those)
+    header = fields | HMAC(key, fields)
+    fields = "GRF1" kind(1) size(4) time(8) nonce(16) target IP(4) target port(2)
 
 Numbers are big-endian; the time is in milliseconds since 1970, the HMACs are HMAC-SHA256. An
 answer has no body, no second HMAC, and the nonce of the frame that it answers. The header is

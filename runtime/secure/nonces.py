@@ -15,9 +15,7 @@ class NonceCache:
         clock: Seconds that never go back.
     """
 
-    def __init__(
-        self, period_seconds: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, period_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._period = period_seconds
         self._clock = clock
         self._turn_at = clock() + period_seconds

@@ -6,13 +6,13 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from enum import Enum
+from enum import StrEnum
 from typing import Final
 
 LOG_EVERY_SECONDS: Final = 60.0
 
 
-class Reason(str, Enum):
+class Reason(StrEnum):
     """What was wrong with a frame, or with the connection that it came on."""
 
     UNAUTHENTIC = "unauthentic"  # another key, changed on the way, or no frame at all

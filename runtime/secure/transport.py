@@ -252,4 +252,3 @@ class SecureTransport(TCPTransport):
     def _answer(incoming: TCPIncomingPersistent, kind: Kind, nonce: bytes) -> None:
         with suppress(OSError):  # then the sender tries again, on another connection
             incoming.socket.send(current().key.seal_answer(kind, nonce))
-

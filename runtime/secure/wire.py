@@ -14,7 +14,7 @@ from typing import Final
 from thespian.system.utilis import thesplog_control
 
 from ...errors import ConfigError, LifecycleError
-from .frames import WINDOW_MS, Endpoint, FrameKey, Header, Kind, now_ms
+from .frames import WINDOW_MS, Endpoint, FrameKey, Header, Kind
 from .nonces import NonceCache
 from .refusals import Reason, Refusals, RefusedError
 from .secret import Secret
@@ -37,8 +37,8 @@ def check_bind(address: str) -> str:
         ) from None
     if parsed.is_unspecified or parsed.is_multicast or parsed == ipaddress.IPv4Address(2**32 - 1):
         raise ConfigError(
-            f"bind: {address} is not the address of one interface: name the one by which the other "
-            f"nodes reach this machine, or {LOOPBACK}"
+            f"bind: {address} is not the address of one interface: name the one by which the "
+            f"other nodes reach this machine, or {LOOPBACK}"
         )
     return str(parsed)
 
@@ -117,7 +117,7 @@ def configure(secret: Secret, bind: str) -> Wire:
     if _wire is None or not (_wire.secret == secret and _wire.bind == bind):
         if _wire is not None and _wire.endpoints:
             raise ConfigError(
-                f"this process already has an actor system at {_wire.bind} or with another secret: "
+                f"this process has an actor system at {_wire.bind}, maybe with another secret: "
                 "close it first, or use another process"
             )
         _wire = Wire(secret, bind)
