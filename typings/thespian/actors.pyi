@@ -111,6 +111,9 @@ class WakeupMessage(ActorSystemMessage):
     payload: Any
     def __init__(self, delayPeriod: timedelta | float, payload: object = None) -> None: ...
 
+class WatchMessage(ActorSystemMessage): ...
+class ActorSystemConventionUpdate(ActorSystemMessage): ...
+
 class DeadEnvelope(ActorSystemMessage):
     deadMessage: object
     deadAddress: ActorAddress
@@ -118,6 +121,7 @@ class DeadEnvelope(ActorSystemMessage):
 
 class ActorSystem:
     capabilities: dict[str, object]
+    _systemBase: object
     systemAddress: ActorAddress
     def __init__(
         self,

@@ -1,0 +1,98 @@
+"""The admin's process, as a child of the one that starts the actor system.
+
+Thespian's `startAdmin` detaches the admin by a second fork, so that it outlives whoever started
+it. Here a node lives and dies as one, so it stays a child: node -> admin -> logger and actors.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from types import FrameType
+from typing import Any, Final
+
+from thespian.actors import ActorAddress
+from thespian.system.messages.multiproc import EndpointConnected
+from thespian.system.multiprocCommon import (
+    MultiProcAdmin,
+    _startLogger,
+    closeFileNums,
+)
+from thespian.system.systemCommon import actorStartupFailed
+from thespian.system.transport import ReceiveEnvelope, TransmitIntent
+
+from .transport import SecureEndpoint, SecureTransport
+
+PID: Final = struct.Struct(">q")
+
+
+class GreenroomAdmin(MultiProcAdmin):
+    """Thespian's admin, which tells whoever started it the process id of each logger it starts."""
+
+    pids: Connection
+
+    def h_LoggerConnected(self, envelope: ReceiveEnvelope) -> object:
+        """The logger is there, so the system is up."""
+        with suppress(OSError):  # nobody to tell: then this process is about to end as well
+            self.pids.send_bytes(PID.pack(self.asLogProc.childProc.pid))
+        return super().h_LoggerConnected(envelope)
+
+
+def run_admin(
+    pids: Connection,
+    inherited: Sequence[int],
+    starter: ActorAddress,
+    endpoint: SecureEndpoint,
+    address: ActorAddress,
+    capabilities: Mapping[str, object],
+    log_config: Mapping[str, Any],
+    context: object,
+) -> None:
+    """The whole life of an admin's process; after `multiprocCommon.startAdmin`.
+
+    Args:
+        pids: Where to tell the logger's process id.
+        inherited: Descriptors of the starter's connections, of which a fork has copies.
+        starter: Whom to tell that the system is up, or that it failed.
+        endpoint: Of this process.
+        address: Where to listen.
+        capabilities: Of the system.
+        log_config: For `logging.config.dictConfig` in the logger's process.
+        context: The `multiprocessing` context that actors are started with.
+    """
+    closeFileNums(inherited)
+    _forget_signals()
+    with suppress(OSError):
+        os.setsid()  # Ctrl-C in a terminal is for the node, which then shuts the system down
+    transport = SecureTransport(endpoint)
+    try:
+        admin = GreenroomAdmin(transport, address, capabilities, log_config, context)
+    except Exception:
+        transport.scheduleTransmit(
+            None,
+            TransmitIntent(starter, EndpointConnected(0)).addCallback(
+                onFailure=actorStartupFailed
+            ),
+        )
+        raise
+    admin.pids = pids
+    admin.addrOfStarter = starter
+
+    def child_died(number: int, frame: FrameType | None) -> None:
+        admin.signalChildDied(number, frame)
+
+    signal.signal(signal.SIGCHLD, child_died)
+    _startLogger(SecureTransport, transport, admin, capabilities, log_config, context)
+    transport.enableRXPauseFlowControl(False)  # Thespian's: an admin that only sends can deadlock
+    admin.run()
+
+
+def _forget_signals() -> None:
+    """Let go of the handlers of the process that forked: they would act for that one."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_DFL)
