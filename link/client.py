@@ -20,6 +20,7 @@ from ..errors import ConfigError
 from ..messages.calls import Call
 from ..runtime.forks import watch_forks
 from ..runtime.limit import Limit
+from ..runtime.secure.secret import Secret
 from ..service.calls import TelemetryCalls
 from .address import Address, default_address
 from .courier import Courier
@@ -144,11 +145,16 @@ def _at_exit(telemetry: weakref.ref[ConnectedTelemetry]) -> None:
         alive.close(EXIT_SECONDS)
 
 
+def _secret_of_environment(where: Address) -> Secret | None:
+    """What the environment names; a Unix socket needs none, and so none is looked for."""
+    return None if where.kind == "unix" else Secret.from_environment()
+
+
 def connect(
     address: str | None = None,
     *,
     capacity: int = CAPACITY,
-    secret: bytes | None = None,
+    secret: Secret | bytes | None = None,
     tls_ca: str | Path | None = None,
     autostart: bool = False,
 ) -> ConnectedTelemetry:
@@ -183,6 +189,10 @@ def connect(
             tls = ssl.create_default_context(cafile=None if tls_ca is None else str(tls_ca))
         except OSError as error:
             raise ConfigError(f"tls_ca: {tls_ca}: {error}") from error
+    if secret is None:
+        secret = _secret_of_environment(where)
+    elif not isinstance(secret, Secret):
+        secret = Secret(secret)
     dialer = Dialer(where, secret, tls)
     begin = Starter(where) if autostart else None
     return ConnectedTelemetry(dialer, capacity=capacity, begin=begin)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from ..errors import LinkError
+from ..runtime.secure.secret import Secret
 from .address import Address, check_directory
 from .frames import (
     FRAME_MAX,
@@ -60,7 +61,7 @@ class Dialer:
     """
 
     address: Address
-    secret: bytes | None = field(default=None, repr=False)
+    secret: Secret | None = None
     tls: ssl.SSLContext | None = field(default=None, repr=False)
 
     def dial(self, client_id: bytes) -> Connection:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import hmac
 from typing import Final, Literal
 
+from ..runtime.secure.secret import Secret
+
 Side = Literal["client", "server"]
 
-_CONTEXT: Final = b"greenroom link 1 "
-SECRET_MIN: Final = 32  # bytes, as long as the digest
+PURPOSE: Final = b"greenroom link 1"  # the key is for this protocol alone
 
 
 def digest(
-    secret: bytes, side: Side, server_nonce: bytes, client_nonce: bytes, client_id: bytes
+    secret: Secret, side: Side, server_nonce: bytes, client_nonce: bytes, client_id: bytes
 ) -> bytes:
     """HMAC-SHA256 over which side it is of, both nonces and the client's id; 32 bytes."""
-    message = _CONTEXT + side.encode() + b"\0" + server_nonce + client_nonce + client_id
-    return hmac.digest(secret, message, "sha256")
+    message = side.encode() + b"\0" + server_nonce + client_nonce + client_id
+    return hmac.digest(secret.derive(PURPOSE), message, "sha256")
 
 
 def is_proven(expected: bytes, given: bytes) -> bool:

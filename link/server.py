@@ -16,6 +16,7 @@ from typing import Final
 
 from ..adapters.loops import new_event_loop
 from ..errors import LifecycleError
+from ..runtime.secure.secret import Secret
 from .address import Address
 from .frames import Ack, Batch, Drain
 from .intake import Intake, Shard
@@ -38,7 +39,7 @@ class LinkSettings:
 
     Args:
         addresses: Where it listens.
-        secret: What clients at other than Unix sockets must prove; at least 32 bytes.
+        secret: What clients at other than Unix sockets must prove.
         tls: For `tls://` addresses.
         uids: Users who may connect to a Unix socket, beside this one and root.
         node_id: Named to clients.
@@ -49,7 +50,7 @@ class LinkSettings:
     """
 
     addresses: tuple[Address, ...]
-    secret: bytes | None = None
+    secret: Secret | None = None
     tls: ssl.SSLContext | None = None
     uids: frozenset[int] = frozenset()
     node_id: str = ""
