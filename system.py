@@ -147,6 +147,11 @@ class Telemetry(TelemetryCalls):
         """Where the metrics are served, also when port 0 asked for any free one."""
         return None if self._metrics_server is None else self._metrics_server.port
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether nothing goes on any more: the supervisor was given up, or its thread died."""
+        return bool(self._given_up) or self._base.is_broken
+
     def sync(self, timeout: float | None = ASK_SECONDS) -> bool:
         """Wait until all calls made so far by this thread are processed.
 

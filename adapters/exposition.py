@@ -1,4 +1,4 @@
-"""The metrics for Prometheus: a collector for any registry, and a small server of their own.
+"""The metrics for Prometheus: a collector for any registry, and a small HTTP server.
 
 LiveKit's names are kept, whatever the client library would make of them. A collector takes a
 snapshot when it is asked, so being watched costs the counting thread nothing.
@@ -10,9 +10,9 @@ import logging
 import socket
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from socketserver import TCPServer, ThreadingMixIn
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Protocol
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -32,8 +32,15 @@ POLL_SECONDS: Final = 0.1  # how long a closing server may have to wait for its 
 CLIENT_TIMEOUT_SECONDS: Final = 10.0  # Prometheus' default scrape_timeout
 
 
+class Snapshots(Protocol):
+    """Whoever has metrics to show: a `Metrics`, or the shards of a node together."""
+
+    def snapshot(self) -> Sequence[Family]:
+        """Every family, as it stands; from any thread."""
+
+
 class LiveKitCollector(Collector):
-    """Shows one `Metrics` to a prometheus_client registry.
+    """Shows metrics to a prometheus_client registry.
 
     Args:
         metrics: What to show.
@@ -41,7 +48,7 @@ class LiveKitCollector(Collector):
         node_type: Label `node_type` of every series.
     """
 
-    def __init__(self, metrics: Metrics, node_id: str, node_type: str = NODE_TYPE) -> None:
+    def __init__(self, metrics: Snapshots, node_id: str, node_type: str = NODE_TYPE) -> None:
         self._metrics = metrics
         self._const_labels = {"node_id": node_id, "node_type": node_type}
 
@@ -58,34 +65,44 @@ class LiveKitCollector(Collector):
         return [_described(family) for family in self._metrics.snapshot()]
 
 
-class MetricsServer:
-    """Serves one `Metrics` over HTTP in the text format, as /metrics and any other path.
-
-    It has a registry of its own, so several may live in one process. All its threads are daemons.
+def metrics_app(metrics: Snapshots, node_id: str) -> WSGIApplication:
+    """Answers with the metrics in the text format; has a registry of its own.
 
     Args:
         metrics: What to show.
         node_id: Label `node_id` of every series.
+    """
+    registry = CollectorRegistry()
+    registry.register(LiveKitCollector(metrics, node_id))
+    return _text_app(registry)
+
+
+class HttpServer:
+    """Serves a WSGI application, each request on a daemon thread.
+
+    Args:
+        app: Answers.
         port: TCP port to listen on; 0 takes a free one.
-        addr: IPv4 or IPv6 address to listen on; who reaches it may read the metrics.
+        addr: IPv4 or IPv6 address to listen on; who reaches it is answered.
+        setting: Named when it cannot be listened on.
 
     Raises:
         ConfigError: That address and port cannot be listened on.
     """
 
-    def __init__(self, metrics: Metrics, node_id: str, port: int, addr: str = "127.0.0.1") -> None:
-        registry = CollectorRegistry()
-        registry.register(LiveKitCollector(metrics, node_id))
+    def __init__(
+        self, app: WSGIApplication, port: int, addr: str = "127.0.0.1", setting: str = "http"
+    ) -> None:
         server = _IPv6Server if ":" in addr else _Server
         try:
-            self._server = make_server(addr, port, _text_app(registry), server, _Handler)
+            self._server = make_server(addr, port, app, server, _Handler)
         except (OSError, OverflowError) as error:
             where = f"port {port} of {addr}"
-            raise ConfigError(f"metrics_port: cannot listen on {where}: {error}") from error
+            raise ConfigError(f"{setting}: cannot listen on {where}: {error}") from error
         self._thread = threading.Thread(
             target=self._server.serve_forever,
             args=(POLL_SECONDS,),
-            name="greenroom-metrics",
+            name="greenroom-http-server",
             daemon=True,
         )
         self._thread.start()
@@ -100,6 +117,23 @@ class MetricsServer:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+class MetricsServer(HttpServer):
+    """Serves one `Metrics` over HTTP in the text format, as /metrics and any other path.
+
+    Args:
+        metrics: What to show.
+        node_id: Label `node_id` of every series.
+        port: TCP port to listen on; 0 takes a free one.
+        addr: IPv4 or IPv6 address to listen on; who reaches it may read the metrics.
+
+    Raises:
+        ConfigError: That address and port cannot be listened on.
+    """
+
+    def __init__(self, metrics: Metrics, node_id: str, port: int, addr: str = "127.0.0.1") -> None:
+        super().__init__(metrics_app(metrics, node_id), port, addr, "metrics_port")
 
 
 class _WholeName(str):
@@ -156,7 +190,7 @@ class _Server(ThreadingMixIn, WSGIServer):
     def handle_error(
         self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
     ) -> None:
-        LOGGER.debug("metrics: no answer for %s", client_address, exc_info=sys.exception())
+        LOGGER.debug("http: no answer for %s", client_address, exc_info=sys.exception())
 
 
 class _IPv6Server(_Server):

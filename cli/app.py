@@ -17,6 +17,7 @@ from .data_dir import EXAMPLE_DIR
 from .dead_letters import dead_letters
 from .output import NAME as OUTPUT_NAME
 from .replay import replay
+from .serve import serve
 from .status import status
 from .webhooks import webhooks
 
@@ -34,6 +35,9 @@ app.command(
     "--analytics-out analytics.jsonl --plot call.png"
 )(replay)
 app.command(epilog="Example: greenroom conformance scenarios.jsonl.gz webhook.jsonl")(conformance)
+app.command(epilog="Example: greenroom serve --config livekit.yaml --data-dir /var/lib/greenroom")(
+    serve
+)
 app.command(epilog=f"Example: greenroom status {EXAMPLE_DIR}")(status)
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(dead_letters, name="dead-letters")

@@ -174,6 +174,11 @@ class InProcessBase:
             self.run_until_idle()
         clock.set_ns(at_ns)
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether the dispatch thread is dead or stuck."""
+        return self._driver.broken is not None
+
     def barrier(self, timeout_seconds: float | None = None) -> bool:
         """Wait until all that entered before, by the door or a mailbox, is done.
 

@@ -1,0 +1,137 @@
+"""The guardian of a node: starts its shards, and starts again those that end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from typing import Any, Final
+
+from thespian.actors import (
+    ActorAddress,
+    ActorTypeDispatcher,
+    ChildActorExited,
+    WakeupMessage,
+)
+
+from .inherited import inherited
+from .messages import (
+    AskNode,
+    DrainNode,
+    DrainShard,
+    NodeDrained,
+    NodeState,
+    ShardDrained,
+    ShardFailed,
+    ShardReady,
+    StartShard,
+)
+from .shard import ShardHost
+
+NAME: Final = "greenroom-guardian"
+WAIT_MIN_SECONDS: Final = 0.1
+WAIT_MAX_SECONDS: Final = 10.0
+STEADY_SECONDS: Final = 10.0  # a shard that ran so long is started again at once
+DRAIN_MARGIN_SECONDS: Final = 2.0
+_log = logging.getLogger("greenroom.node")
+
+
+class _Place:
+    """Where one shard is, or will be again."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.address: ActorAddress | None = None
+        self.pid = 0
+        self.failure = ""
+        self.started_at = 0.0
+        self.wait_seconds = WAIT_MIN_SECONDS
+
+
+class NodeGuardian(ActorTypeDispatcher):
+    """One for each node; a permanent child of its admin."""
+
+    def __init__(self) -> None:
+        self._places: list[_Place] = []
+        self._restarts = 0
+        self._drain_for: ActorAddress | None = None
+        self._drained: dict[int, bool] = {}
+
+    def receiveMsg_AskNode(self, ask: AskNode, sender: ActorAddress) -> None:
+        """The first question also starts the shards."""
+        if not self._places:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            self._places = [_Place(number) for number in range(inherited().shards)]
+            for place in self._places:
+                self._start(place)
+        pids = tuple(place.pid for place in self._places)
+        failures = tuple(place.failure for place in self._places)
+        self.send(sender, NodeState(pids, self._restarts, failures, os.getpid()))
+
+    def _start(self, place: _Place) -> None:
+        place.started_at = time.monotonic()
+        place.address = self.createActor(ShardHost)
+        self.send(place.address, StartShard(place.number))
+
+    def receiveMsg_ShardReady(self, ready: ShardReady, sender: ActorAddress) -> None:
+        """It lets clients in."""
+        place = self._places[ready.number]
+        if place.address == sender:
+            place.pid, place.failure = ready.pid, ""
+            _log.info("shard %d runs as process %d", ready.number, ready.pid)
+
+    def receiveMsg_ShardFailed(self, failed: ShardFailed, sender: ActorAddress) -> None:
+        """It says why; that it ended comes in its own message."""
+        self._places[failed.number].failure = failed.reason
+        _log.error("shard %d does not start: %s", failed.number, failed.reason)
+
+    def receiveMsg_ChildActorExited(self, exited: ChildActorExited, sender: Any) -> None:
+        """Start it again: at once if it ran well for a while, else after a wait that doubles."""
+        for place in self._places:
+            if place.address == exited.childAddress:
+                self._on_exit(place)
+
+    def _on_exit(self, place: _Place) -> None:
+        place.address, place.pid = None, 0
+        if self._drain_for is not None:
+            self._on_drained(place.number, complete=False)
+            return
+        self._restarts += 1
+        if time.monotonic() - place.started_at > STEADY_SECONDS:
+            place.wait_seconds = WAIT_MIN_SECONDS
+            self._start(place)
+            return
+        _log.warning("shard %d ended; again in %.1f s", place.number, place.wait_seconds)
+        self.wakeupAfter(place.wait_seconds, place.number)
+        place.wait_seconds = min(2 * place.wait_seconds, WAIT_MAX_SECONDS)
+
+    def receiveMsg_WakeupMessage(self, due: WakeupMessage, sender: Any) -> None:
+        """A wait is over: for a shard, or (None) for all that drain."""
+        if due.payload is None:
+            for place in self._places:
+                self._on_drained(place.number, complete=False)
+        elif self._drain_for is None:
+            place = self._places[due.payload]
+            if place.address is None:
+                self._start(place)
+
+    def receiveMsg_DrainNode(self, drain: DrainNode, sender: ActorAddress) -> None:
+        """Pass it on; whoever asked is answered when all have, or the time is over."""
+        self._drain_for = sender
+        for place in self._places:
+            if place.address is None or not place.pid:
+                self._on_drained(place.number, complete=place.address is None)
+            else:
+                self.send(place.address, DrainShard(drain.seconds))
+        self.wakeupAfter(drain.seconds + DRAIN_MARGIN_SECONDS, None)
+
+    def receiveMsg_ShardDrained(self, drained: ShardDrained, sender: ActorAddress) -> None:
+        """One of them is done."""
+        self._on_drained(drained.number, complete=drained.complete)
+
+    def _on_drained(self, number: int, *, complete: bool) -> None:
+        self._drained.setdefault(number, complete)
+        if len(self._drained) == len(self._places) and self._drain_for is not None:
+            self.send(self._drain_for, NodeDrained(all(self._drained.values())))
+            self._drain_for = self.myAddress  # nobody is told twice, and nothing started again

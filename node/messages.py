@@ -1,0 +1,93 @@
+"""What the guardian, its shards and the node's process tell each other, through Thespian.
+
+Settings and secrets do not travel: processes of a node are forked, and inherit them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..runtime.secure.allowed import allow
+
+
+@dataclass(frozen=True, slots=True)
+class StartShard:
+    """To a shard: run as this one."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShardReady:
+    """From a shard: clients are let in."""
+
+    number: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFailed:
+    """From a shard: it cannot run, and another attempt may or may not help."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrainShard:
+    """To a shard: take nothing more, hand over what is in hand, and end."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ShardDrained:
+    """From a shard: nothing is left in it; `complete` says whether all was handed over."""
+
+    number: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AskNode:
+    """To the guardian: how are they?"""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """From the guardian.
+
+    Args:
+        pids: Of the shards, by number; 0: it is being started.
+        restarts: How often a shard was started again.
+        failures: Why shards do not run, by number; empty: it does.
+        guardian: Its own process id.
+    """
+
+    pids: tuple[int, ...]
+    restarts: int
+    failures: tuple[str, ...]
+    guardian: int
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every shard lets clients in."""
+        return all(self.pids)
+
+
+@dataclass(frozen=True, slots=True)
+class DrainNode:
+    """To the guardian: have all shards drained; answered by `NodeDrained`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDrained:
+    """From the guardian: every shard has ended."""
+
+    complete: bool
+
+
+allow(StartShard, ShardReady, ShardFailed, DrainShard, ShardDrained)
+allow(AskNode, NodeState, DrainNode, NodeDrained)

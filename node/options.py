@@ -1,0 +1,153 @@
+"""From what a command line and a configuration file say to `NodeSettings`."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from ..config import Settings, WebhookSettings
+from ..errors import ConfigError
+from ..link.address import Address, default_address
+from ..runtime.secure.secret import FILE_VARIABLE, VARIABLE, Secret, make_secret_file
+from .settings import NodeSettings
+
+SECRET_NAME: Final = "node.secret"
+_SECTIONS: Final = {"keys", "webhook", "greenroom"}
+_WEBHOOK: Final = {"urls", "api_key", "filter_params", "policy", "allow_private"}
+_GREENROOM: Final = {"flush_interval_seconds", "close_wait_seconds", "capacity", "durability"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeOptions:
+    """What `greenroom serve` was told; see its help."""
+
+    config: Path | None
+    listen: tuple[str, ...]
+    shards: int
+    data_dir: Path | None
+    http: str
+    admin_port: int
+    bind: str
+    node_id: str
+    tls_cert: Path | None
+    tls_key: Path | None
+    drain_seconds: float
+
+
+def node_settings(options: NodeOptions) -> NodeSettings:
+    """The settings that the options mean.
+
+    Raises:
+        ConfigError: One of them is wrong, by its name.
+    """
+    addresses = [Address.parse(text, "listen") for text in options.listen]
+    directories = [each for each in addresses if each.kind == "unix"]
+    if len(directories) > 1:
+        raise ConfigError("listen: one directory for Unix sockets, or none")
+    directory = Path(directories[0].path if directories else _default_directory())
+    listen = tuple(each for each in addresses if each.kind != "unix")
+    return NodeSettings(
+        directory=directory,
+        listen=listen,
+        shards=options.shards,
+        admin_port=options.admin_port,
+        bind=options.bind,
+        http=_host_and_port(options.http),
+        secret=_secret(directory, alone=not listen and options.bind.startswith("127.")),
+        tls=_tls(options.tls_cert, options.tls_key),
+        drain_seconds=options.drain_seconds,
+        data_dir=None if options.data_dir is None else options.data_dir.absolute(),
+        greenroom=_greenroom(options),
+    )
+
+
+def _default_directory() -> str:
+    return Address.parse(default_address(), "GREENROOM_ADDRESS").path or "."
+
+
+def _secret(directory: Path, *, alone: bool) -> Secret:
+    """The one of the environment; a node that only this machine reaches makes its own."""
+    if not alone or os.environ.get(FILE_VARIABLE) or os.environ.get(VARIABLE):
+        return Secret.from_environment()
+    path = directory / SECRET_NAME
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Secret.from_file(path if path.exists() else make_secret_file(path))
+    except OSError as error:
+        raise ConfigError(f"listen: {directory}: {error.strerror}") from error
+
+
+def _host_and_port(text: str) -> tuple[str, int] | None:
+    if not text:
+        return None
+    try:
+        parts = urlsplit(f"//{text}")
+        if parts.hostname is not None and parts.port is not None:
+            return parts.hostname, parts.port
+    except ValueError:
+        pass
+    raise ConfigError(f"http: expected HOST:PORT, got {text!r}")
+
+
+def _tls(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if cert is None and key is None:
+        return None
+    if cert is None:
+        raise ConfigError("tls_cert: tls_key needs it")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(cert, key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"tls_cert: {cert}: {error}") from error
+    return context
+
+
+def _greenroom(options: NodeOptions) -> Settings:
+    read = {} if options.config is None else _read(options.config)
+    webhook = _section(read, "webhook", _WEBHOOK)
+    filters = webhook.pop("filter_params", None) or {}
+    if not isinstance(filters, Mapping) or filters.keys() - {"include_events", "exclude_events"}:
+        raise ConfigError("webhook.filter_params: include_events and exclude_events, or nothing")
+    more = _section(read, "greenroom", _GREENROOM)
+    return Settings(
+        node_id=options.node_id or socket.gethostname(),
+        webhook=WebhookSettings(keys=read.get("keys") or {}, **filters, **webhook),
+        **more,
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The file's sections; LiveKit's others are for LiveKit, and passed over.
+
+    Raises:
+        ConfigError: It is no YAML, or no mapping.
+    """
+    try:
+        import yaml
+    except ModuleNotFoundError:
+        raise ConfigError("config: pip install 'greenroom[cli]' to read YAML") from None
+    try:
+        read = yaml.safe_load(path.read_text())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"config: {path}: {error}") from error
+    if read is None:
+        return {}
+    if not isinstance(read, dict):
+        raise ConfigError(f"config: {path}: expected sections such as `keys:` and `webhook:`")
+    return {name: value for name, value in read.items() if name in _SECTIONS}
+
+
+def _section(read: Mapping[str, Any], name: str, known: set[str]) -> dict[str, Any]:
+    section = read.get(name) or {}
+    if not isinstance(section, Mapping):
+        raise ConfigError(f"{name}: expected a section, got {section!r}")
+    for key in section:
+        if key not in known:
+            raise ConfigError(f"{name}.{key}: unknown; there are {', '.join(sorted(known))}")
+    return dict(section)
