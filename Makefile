@@ -2,14 +2,14 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test thespian node check bench clean
+.PHONY: help demo test thespian thespian-tcp node check bench clean
 
 READY := .venv/.ready
 LINK := build/link/greenroom
 NODE := tests/node/node_modules/.ready
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1 ~/p' $(MAKEFILE_LIST) | tr '~' '\t'
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1 ~/p' $(MAKEFILE_LIST) | tr '~' '\t'
 
 demo: $(READY) ## play the recorded call: webhooks, analytics, metrics and a plot in demo-out/
 	@mkdir -p demo-out
@@ -22,6 +22,9 @@ test: $(READY) ## all tests
 
 thespian: $(READY) ## Thespian's own tests on greenroom's in-process base
 	@PYTHONPATH=tests/thespian .venv/bin/pytest -c tests/thespian/pytest.ini
+
+thespian-tcp: $(READY) ## Thespian's own tests for its TCP base on greenroom's authenticated one
+	@PYTHONPATH=tests/thespian .venv/bin/pytest -c tests/thespian/secure.ini
 
 node: $(NODE) ## Node.js and the JavaScript libraries that tests/node judges our signatures with
 

@@ -31,7 +31,11 @@ PID: Final = struct.Struct(">q")
 
 
 class GreenroomAdmin(MultiProcAdmin):
-    """Thespian's admin, which tells whoever started it the process id of each logger it starts."""
+    """Thespian's admin, which tells whoever started it the logger's process id.
+
+    It ends with its logger. Thespian's would start another, which the actors then do not know; in
+    4.0.1 it fails to.
+    """
 
     pids: Connection
 
@@ -40,6 +44,13 @@ class GreenroomAdmin(MultiProcAdmin):
         with suppress(OSError):  # nobody to tell: then this process is about to end as well
             self.pids.send_bytes(PID.pack(self.asLogProc.childProc.pid))
         return super().h_LoggerConnected(envelope)
+
+    def childDied(self) -> object:
+        """Some child has ended; if it is the logger, so does the system."""
+        if not self.isShuttingDown() and not self.asLogProc.childProc.is_alive():
+            os.write(2, b"greenroom: the logger's process has ended, and so does its system\n")
+            os._exit(1)
+        return super().childDied()
 
 
 def run_admin(

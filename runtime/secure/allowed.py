@@ -12,14 +12,15 @@ import logging
 import pickle
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Final
+from types import BuiltinFunctionType, FunctionType
+from typing import Any, Final
 
 from thespian import actors
 from thespian.system import timing
 from thespian.system.logdirector import LogAggregator, LoggerExitRequest
 from thespian.system.messages import admin, convention, multiproc, status
 
-from ...errors import ConfigError
+from ...errors import ConfigError, MessageError
 from .frames import Buffer
 from .refusals import Reason, RefusedError
 
@@ -98,8 +99,14 @@ def allow_names(names: Iterable[ClassName]) -> None:
 
 
 def dumps(content: object) -> bytes:
-    """Pickle what the other side can `loads()`, if it allows the classes."""
-    return pickle.dumps(content, PROTOCOL)
+    """Pickle what the other side can `loads()`, if it allows the same classes.
+
+    Raises:
+        MessageError: It holds something of a class that is not allowed.
+    """
+    pickled = io.BytesIO()
+    _Pickler(pickled, PROTOCOL).dump(content)
+    return pickled.getvalue()
 
 
 def loads(pickled: Buffer) -> object:
@@ -114,6 +121,22 @@ def loads(pickled: Buffer) -> object:
         raise
     except Exception as error:  # noqa: BLE001  # a pickle can raise anything
         raise RefusedError(Reason.MALFORMED, type(error).__name__) from None
+
+
+class _Pickler(pickle.Pickler):
+    """Finds out at the sender what the receiver would refuse."""
+
+    def reducer_override(self, obj: object) -> Any:
+        if isinstance(obj, type | FunctionType | BuiltinFunctionType):
+            name = (obj.__module__, obj.__qualname__)
+            try:
+                _allowed[name]
+            except KeyError:
+                raise MessageError(
+                    f"{'.'.join(name)} may not be sent to another process: if it is plain data, "
+                    "call allow() in its module"
+                ) from None
+        return NotImplemented
 
 
 class _Unpickler(pickle.Unpickler):

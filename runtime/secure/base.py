@@ -31,7 +31,7 @@ class SystemProcesses:
 
     Attributes:
         admin: Its process id; all others end with it.
-        logger: Its process id; the admin starts another when it ends.
+        logger: Its process id; the admin ends with it.
     """
 
     admin: int
@@ -57,12 +57,15 @@ class ActorSystemBase(multiprocessCommon):
             if system.capabilities.get(name):
                 raise ConfigError(f"capability {name!r}: nodes reach each other directly only")
         self._admin: BaseProcess | None = None
-        self._pids: Any = None
         self._logger = 0
         system.capabilities["Thespian ActorSystem Name"] = NAME
         system.capabilities["Thespian ActorSystem Version"] = 1
         system.capabilities["Thespian Watch Supported"] = os.name != "nt"
-        super().__init__(system, logDefs)
+        try:
+            super().__init__(system, logDefs)
+        except BaseException:
+            self.leave()
+            raise
 
     def processes(self) -> SystemProcesses:
         """The processes that this object started.
@@ -72,13 +75,12 @@ class ActorSystemBase(multiprocessCommon):
         """
         if self._admin is None or self._admin.pid is None:
             raise LifecycleError("this process did not start the actor system, it only joined it")
-        while self._pids.poll():
-            (self._logger,) = PID.unpack(self._pids.recv_bytes(PID.size))
         return SystemProcesses(self._admin.pid, self._logger)
 
     def shutdown(self) -> None:
         """End the system; of what it started, nothing is left afterwards."""
         super().shutdown()
+        self.leave()
         if self._admin is not None:
             self._admin.join(EXIT_SECONDS)  # it may still try to reach nodes that are gone
             self.kill()
@@ -88,7 +90,11 @@ class ActorSystemBase(multiprocessCommon):
         if self._admin is not None:
             self._admin.kill()
             self._admin.join()
-            self._pids.close()
+
+    def leave(self) -> None:
+        """End the connections of this object, and nothing else."""
+        if hasattr(self, "transport"):
+            self.transport.close()
 
     def _startAdmin(
         self, adminAddr: Any, addrOfStarter: Any, capabilities: Any, logDefs: Any
@@ -101,7 +107,7 @@ class ActorSystemBase(multiprocessCommon):
         where = "{}:{}".format(*adminAddr.addressDetails.endpoint)
         if not self.may_start:
             raise LifecycleError(f"no actor system runs at {where}: start the node first")
-        self._pids, theirs = self.mpcontext.Pipe(duplex=False)
+        ours, theirs = self.mpcontext.Pipe(duplex=False)
         forked = self.mpcontext.get_start_method() == "fork"
         self._admin = self.mpcontext.Process(
             target=run_admin,
@@ -125,10 +131,17 @@ class ActorSystemBase(multiprocessCommon):
             response.message, EndpointConnected
         ):
             self.kill()
+            ours.close()
             raise LifecycleError(f"the admin of an actor system did not come up at {where}")
+        with ours:  # the logger is told before the admin says that it is up
+            (self._logger,) = PID.unpack(ours.recv_bytes(PID.size))
 
 
 class JoiningBase(ActorSystemBase):
-    """Connects to an admin that runs, and never starts one."""
+    """Connects to an admin that runs; starts none, and ends none."""
 
     may_start = False
+
+    def shutdown(self) -> None:
+        """Leave the system, which goes on for the others."""
+        self.leave()

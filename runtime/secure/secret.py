@@ -79,9 +79,11 @@ class Secret:
             descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         except OSError as error:
             raise ConfigError(f"{where}: {error.strerror}: {HOW_TO}") from None
-        with open(descriptor, "rb") as file:
+        try:
             _check_privacy(os.fstat(descriptor), path)
-            return cls(file.read(MOST_BYTES + 1), where)
+            return cls(os.read(descriptor, MOST_BYTES + 1), where)
+        finally:
+            os.close(descriptor)
 
     def derive(self, purpose: bytes) -> bytes:
         """A key of 32 bytes for one purpose; from it nobody learns those for others.

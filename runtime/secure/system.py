@@ -80,6 +80,8 @@ def join_system(
 ) -> ActorSystem:
     """Connect to the actor system that runs on this machine; never starts one.
 
+    Its `shutdown()` only leaves the system, which goes on for the others.
+
     Args:
         admin_port: Where its admin listens.
         bind: The address that it listens on.

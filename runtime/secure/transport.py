@@ -140,7 +140,11 @@ class SecureTransport(TCPTransport):
         if getattr(self, "_pid", None) != os.getpid() or not hasattr(self, "socket"):
             return
         current().endpoints.pop(self._endpoint, None)
-        self.socket.close()  # Thespian's close() does not
+        # Thespian's close() leaves these to the garbage collector
+        for idle in self._openSockets.values():
+            idle.close()
+        self._openSockets = {}
+        self.socket.close()
         super().close()
 
     # --- sending

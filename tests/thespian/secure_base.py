@@ -1,56 +1,72 @@
-"""pytest plugin: the tests inside the installed Thespian, run on greenroom's authenticated base."""
+"""pytest plugin: the tests inside the installed Thespian, run on greenroom's authenticated base.
+
+    make thespian-tcp
+
+Nothing is copied and no test is edited: where Thespian's tests name their own multiprocTCPBase,
+they get greenroom's, so all those for it run, and no others. Their messages are allowed.
+"""
 
 from __future__ import annotations
 
 import importlib
 import os
-import re
 import sys
-from typing import Any, Final
+from typing import Final
 
 import pytest
+from listed import Listed
 
-if not os.environ.get("PLAIN"):
-    os.environ["GREENROOM_SECRET"] = "only for these tests, on loopback"
-    from greenroom.runtime.secure import allowed, base
-    from greenroom.runtime.secure.secret import Secret
-    from greenroom.runtime.secure.wire import LOOPBACK, configure
+from greenroom.runtime.secure import allowed, base
+from greenroom.runtime.secure.allowed import ClassName
+from greenroom.runtime.secure.secret import VARIABLE, Secret
+from greenroom.runtime.secure.wire import LOOPBACK, configure
 
-    configure(Secret.from_environment(), LOOPBACK)
-    sys.modules["thespian.system.multiprocTCPBase"] = base
+BASE: Final = "multiprocTCPBase"
+HEADING: Final = "Thespian's own tests on the authenticated base"
 
-    class _TestsToo(dict):
-        def __missing__(self, name):
-            module, qualname = name
-            if module.startswith("thespian.test.") or name in SENT_BY_TESTS:
-                found = importlib.import_module(module)
-                for part in qualname.split("."):
-                    found = getattr(found, part)
-                self[name] = found
-                return found
+# what nodes do not use, and these tests do: troupes, commands, and actors as source text
+MODULES_OF_TESTS: Final = ("thespian.test.", "thespian.troupe", "thespian.runcommand")
+SOURCE_LOADING: Final[set[ClassName]] = {
+    ("thespian.actors", "LoadedSource"),
+    ("thespian.actors", "UnloadedSource"),
+    ("thespian.actors", "ValidateSource"),
+    ("thespian.actors", "ValidatedSource"),
+    ("thespian.system.messages.admin", "NotifyOnSourceAvailability"),
+    ("thespian.system.messages.admin", "RegisterSourceAuthority"),
+    ("thespian.system.messages.convention", "SourceHashTransferReply"),
+    ("thespian.system.messages.convention", "SourceHashTransferRequest"),
+}
+
+
+class TestsToo(dict[ClassName, type]):
+    """What is allowed, and the classes that Thespian's tests send each other."""
+
+    def __missing__(self, name: ClassName) -> type:
+        """Find a class of the tests.
+
+        Raises:
+            KeyError: It is not theirs.
+        """
+        module, qualified_name = name
+        if not module.startswith(MODULES_OF_TESTS) and name not in SOURCE_LOADING:
             raise KeyError(name)
-
-    SENT_BY_TESTS: Final = {
-        ("thespian.actors", "LoadedSource"),
-        ("thespian.actors", "UnloadedSource"),
-        ("thespian.actors", "ValidateSource"),
-        ("thespian.actors", "ValidatedSource"),
-        ("thespian.system.messages.admin", "RegisterSourceAuthority"),
-        ("thespian.system.messages.admin", "NotifyOnSourceAvailability"),
-        ("thespian.system.messages.convention", "SourceHashTransferRequest"),
-        ("thespian.system.messages.convention", "SourceHashTransferReply"),
-        ("thespian.troupe", "UpdateTroupeSettings"),
-        ("thespian.troupe", "_TroupeMemberReady"),
-        ("thespian.troupe", "_TroupeWork"),
-    }
-    allowed._allowed = _TestsToo(allowed._allowed)
-
-OTHER = re.compile(r"simpleSystemBase|multiprocQueueBase|multiprocUDPBase|AdminRouting")
+        found: object = importlib.import_module(module)
+        for part in qualified_name.split("."):
+            found = getattr(found, part)
+        assert isinstance(found, type), "functions are not sent"
+        self[name] = found
+        return found
 
 
-def pytest_collection_modifyitems(config, items):
-    others = [i for i in items if OTHER.search(i.nodeid)]
-    config.hook.pytest_deselected(items=others)
-    items[:] = [i for i in items if i not in others]
-    slow = ("SmallHive", "-100]", "test_troupe", "threadedExternal", "sourceLoading")
-    items.sort(key=lambda i: next((r for r, p in enumerate(slow) if p in i.nodeid), 9))
+def is_left_out(node_id: str) -> bool:
+    """Whether a test is for another base, for none, or passes messages on through admins."""
+    return BASE not in node_id or "AdminRouting" in node_id
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Put greenroom's base where Thespian's tests look for Thespian's."""
+    os.environ[VARIABLE] = "of these tests, which are on loopback only"
+    configure(Secret.from_environment(), LOOPBACK)
+    vars(allowed)["_allowed"] = TestsToo(vars(allowed)["_allowed"])
+    sys.modules[f"thespian.system.{BASE}"] = base  # what ActorSystem("multiprocTCPBase") imports
+    config.pluginmanager.register(Listed(HEADING, BASE, is_left_out))

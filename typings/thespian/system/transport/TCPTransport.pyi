@@ -23,12 +23,16 @@ class TCPIncomingPersistent:
     def addData(self, newData: bytes) -> None: ...
     def close(self) -> None: ...
 
+class IdleSocket:
+    def close(self) -> None: ...
+
 class TCPTransport:
     socket: socket.socket
     myAddress: ActorAddress
     txOnly: bool
     _adminAddr: ActorAddress
     _incomingSockets: dict[int, TCPIncomingPersistent]
+    _openSockets: dict[object, IdleSocket]
     _XMITStepRetry: int
     def __init__(self, initType: object, *args: object) -> None: ...
     def close(self) -> None: ...
