@@ -1,26 +1,30 @@
-"""What arrives over the link enters a shard: each batch once, each call in its order."""
+"""What arrives over the link enters a shard: each call once, in its order."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from ..errors import DecodeError
 from ..messages.calls import Call
-from .batches import Unpacker
+from .batches import Item, Unpacker
 
-SESSIONS: Final = 65_536  # clients whose last batch is remembered
+SESSIONS: Final = 65_536  # clients that are remembered
+RECENT: Final = 16  # batches of each: more than a client may have unacknowledged
 MALFORMED: Final = "malformed"
 DUPLICATE: Final = "duplicate"
 _log = logging.getLogger("greenroom.link")
+
+OnDone = Callable[[], None]
 
 
 class Shard(Protocol):
     """What the link needs of a running greenroom."""
 
-    def take(self, calls: Sequence[Call], on_done: Callable[[], None]) -> None:
+    def take(self, calls: Sequence[Call], on_done: OnDone) -> None:
         """Let these calls take effect, in their order, then call `on_done`, on any thread.
 
         Raises:
@@ -31,8 +35,30 @@ class Shard(Protocol):
         """Count calls that could not be understood."""
 
 
+class Taker(Protocol):
+    """Where a server puts the batches of its clients."""
+
+    def take(self, client_id: bytes, sequence: int, payload: bytes, on_done: OnDone) -> None:
+        """Let a batch take effect, then call `on_done`, on any thread.
+
+        Raises:
+            LifecycleError: It has had no effect: what it is for was closed, or is broken.
+        """
+
+
+@dataclass(slots=True)
+class _Session:
+    """What this shard has had of a client: of the latest batches, of which routes."""
+
+    highest: int = 0
+    recent: dict[int, set[str] | None] = field(default_factory=dict)  # None: of all
+
+
 class Intake:
-    """Gives a shard what its clients send; remembers what it has of each. On one thread.
+    """Gives a shard what clients send, and nothing of it twice. On one thread.
+
+    A batch may come in parts, each with what belongs here by its routes at that time, and again
+    in other parts after a reconnect: what counts is which routes of a batch were had.
 
     Args:
         shard: Where calls take effect.
@@ -40,41 +66,89 @@ class Intake:
 
     def __init__(self, shard: Shard) -> None:
         self._shard = shard
-        self._unpacker = Unpacker()
-        self._last: OrderedDict[bytes, int] = OrderedDict()
+        self.unpacker = Unpacker()
+        self._sessions: OrderedDict[bytes, _Session] = OrderedDict()
         self.counts: Counter[str] = Counter()
 
-    def take(
-        self, client_id: bytes, sequence: int, payload: bytes, on_done: Callable[[], None]
-    ) -> None:
-        """Let a batch take effect, then call `on_done`; one that it has had, only the latter.
+    def take(self, client_id: bytes, sequence: int, payload: bytes, on_done: OnDone) -> None:
+        """Let a whole batch take effect, then call `on_done`; had before: only the latter.
 
         Raises:
             LifecycleError: The shard was closed, or is broken: the batch has had no effect.
         """
-        if sequence <= self._last.get(client_id, 0):
-            self.counts[DUPLICATE] += 1
-            self._shard.take((), on_done)  # behind the first one, so that it is done when that is
-            return
-        self._shard.take(self._read(payload), on_done)
-        self._last[client_id] = sequence
-        self._last.move_to_end(client_id)
-        if len(self._last) > SESSIONS:
-            self._last.popitem(last=False)
-        self.counts["batches"] += 1
+        session = self._session(client_id)
+        items = self._not_had(session, sequence, self.items(payload))
+        self._shard.take(self._read(items), on_done)
+        self._had(session, sequence, None)
 
-    def _read(self, payload: bytes) -> list[Call]:
-        """The calls of a payload; what is malformed is counted, and loses nothing else."""
-        calls: list[Call] = []
-        read = self._unpacker.call
+    def take_part(
+        self, client_id: bytes, sequence: int, items: Sequence[Item], on_done: OnDone
+    ) -> None:
+        """As `take`, of those items of a batch that belong here.
+
+        Raises:
+            LifecycleError: The shard was closed, or is broken: they have had no effect.
+        """
+        session = self._session(client_id)
+        fresh = [*self._not_had(session, sequence, items)]
+        self._shard.take(self._read(fresh), on_done)
+        self._had(session, sequence, {self.unpacker.route(first) for first, _ in fresh})
+
+    def items(self, payload: bytes) -> list[Item]:
+        """The items of a payload; of a malformed one, those before that, and it is counted."""
+        items: list[Item] = []
         try:
-            for first, second in self._unpacker.items(payload):
-                try:
-                    calls.append(read(first, second))
-                except DecodeError as error:
-                    self._lose(error)
+            items.extend(self.unpacker.items(payload))
         except DecodeError as error:
             self._lose(error)
+        return items
+
+    def route(self, first: bytes | str) -> str | None:
+        """Where an item belongs; None: it is malformed, and is counted."""
+        try:
+            return self.unpacker.route(first)
+        except DecodeError as error:
+            self._lose(error)
+            return None
+
+    def _session(self, client_id: bytes) -> _Session:
+        session = self._sessions.get(client_id)
+        if session is None:
+            session = self._sessions[client_id] = _Session()
+            if len(self._sessions) > SESSIONS:
+                self._sessions.popitem(last=False)
+        else:
+            self._sessions.move_to_end(client_id)
+        return session
+
+    def _not_had(self, session: _Session, sequence: int, items: Iterable[Item]) -> Iterable[Item]:
+        """Those of a batch that have not had their effect here."""
+        if sequence > session.highest:
+            return items
+        had = session.recent.get(sequence, set() if sequence > session.highest - RECENT else None)
+        if had is None:
+            self.counts[DUPLICATE] += 1
+            return ()
+        return [item for item in items if self.route(item[0]) not in had]
+
+    def _had(self, session: _Session, sequence: int, routes: set[str] | None) -> None:
+        recent = session.recent
+        have = recent.get(sequence, set())
+        recent[sequence] = None if routes is None or have is None else have | routes
+        session.highest = max(session.highest, sequence)
+        while len(recent) > RECENT:
+            del recent[min(recent)]
+        self.counts["batches"] += 1
+
+    def _read(self, items: Iterable[Item]) -> list[Call]:
+        """The calls of items; what is malformed is counted, and loses nothing else."""
+        calls: list[Call] = []
+        read = self.unpacker.call
+        for first, second in items:
+            try:
+                calls.append(read(first, second))
+            except DecodeError as error:
+                self._lose(error)
         self.counts["calls"] += len(calls)
         return calls
 

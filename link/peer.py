@@ -57,6 +57,7 @@ class Peer(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._is_asking = False
         self._has_joined = False
+        self._open: dict[int, bool] = {}  # batches that are not acknowledged: whether done
         self.client_id = b""
         self.about = "somebody"
 
@@ -155,6 +156,21 @@ class Peer(asyncio.Protocol):
                 self.send(Answer(ask.number, done.result()))
 
         answer.add_done_callback(say)
+
+    def open(self, sequence: int) -> None:
+        """A batch is on its way through the node."""
+        self._open[sequence] = False
+
+    def done(self, sequence: int) -> int:
+        """It took effect: the last one that did with all before it; 0: an earlier one has not."""
+        self._open[sequence] = True
+        last = 0
+        for each in [*self._open]:  # in the order of their coming
+            if not self._open[each]:
+                break
+            last = each
+            del self._open[each]
+        return last
 
     @property
     def _is_gone(self) -> bool:

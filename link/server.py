@@ -19,7 +19,7 @@ from ..errors import LifecycleError
 from ..runtime.secure.secret import Secret
 from .address import Address
 from .frames import Ack, Batch, Drain
-from .intake import Intake, Shard
+from .intake import Taker
 from .listening import listen
 from .outbound import BATCH_BYTES, WINDOW
 from .peer import Peer
@@ -65,16 +65,16 @@ class LinkServer:
 
     Args:
         settings: How.
-        shard: Where calls take effect.
+        taker: Where batches go; told on this thread.
         answer: The answer to a client's question, as JSON; on a thread of its own, may block.
 
     Raises:
         ConfigError: An address cannot be listened at.
     """
 
-    def __init__(self, settings: LinkSettings, shard: Shard, answer: Answerer) -> None:
+    def __init__(self, settings: LinkSettings, taker: Taker, answer: Answerer) -> None:
         self.settings = settings
-        self.intake = Intake(shard)
+        self._taker = taker
         self.answer = answer
         self.peers: set[Peer] = set()
         self.joining: dict[Peer, None] = {}  # those who have not joined, the oldest first
@@ -164,8 +164,9 @@ class LinkServer:
 
     def take(self, peer: Peer, batch: Batch) -> None:
         """Let a batch enter the shard; read no more of this peer while there is too much in it."""
+        peer.open(batch.sequence)
         try:
-            self.intake.take(
+            self._taker.take(
                 peer.client_id,
                 batch.sequence,
                 batch.payload,
@@ -191,7 +192,8 @@ class LinkServer:
         while self._done:
             peer, sequence, count = self._done.popleft()
             self._calls -= count
-            acks[peer] = sequence
+            if done := peer.done(sequence):
+                acks[peer] = done
         for peer, sequence in acks.items():
             peer.send(Ack(sequence))
         while self._paused and self._calls <= self.settings.calls_max:

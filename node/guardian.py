@@ -20,6 +20,7 @@ from .messages import (
     AskNode,
     DrainNode,
     DrainShard,
+    Members,
     NodeDrained,
     NodeState,
     ShardDrained,
@@ -27,7 +28,7 @@ from .messages import (
     ShardReady,
     StartShard,
 )
-from .shard import ShardHost
+from .shard import ShardHost, shard_name
 
 NAME: Final = "greenroom-guardian"
 WAIT_MIN_SECONDS: Final = 0.1
@@ -79,7 +80,19 @@ class NodeGuardian(ActorTypeDispatcher):
         place = self._places[ready.number]
         if place.address == sender:
             place.pid, place.failure = ready.pid, ""
+            self._tell_members()
             _log.info("shard %d runs as process %d", ready.number, ready.pid)
+
+    def _tell_members(self) -> None:
+        """Let every shard know where the others are now."""
+        node_id = inherited().greenroom.node_id
+        members = Members(
+            tuple(shard_name(node_id, place.number) for place in self._places),
+            tuple(place.address if place.pid else None for place in self._places),
+        )
+        for place in self._places:
+            if place.address is not None and place.pid:
+                self.send(place.address, members)
 
     def receiveMsg_ShardFailed(self, failed: ShardFailed, sender: ActorAddress) -> None:
         """It says why; that it ended comes in its own message."""

@@ -10,7 +10,7 @@ _settings: NodeSettings | None = None
 
 def bequeath(settings: NodeSettings) -> None:
     """From now on, processes that are forked from this one belong to this node."""
-    global _settings  # noqa: PLW0603  # what else is inherited by a fork?
+    global _settings
     _settings = settings
 
 

@@ -50,7 +50,7 @@ def from_wire(wire: Iterable[Any]) -> list[Family]:
 
 
 def merged(shards: Sequence[Iterable[Family]]) -> list[Family]:
-    """What they add up to; of gauges in `HIGHEST`, the highest. Order of the first that has one."""
+    """What they add up to; of gauges in `HIGHEST`, the highest."""
     families: dict[str, Family] = {}
     samples: dict[str, dict[tuple[tuple[str, str], ...], float | Distribution]] = {}
     for shard in shards:

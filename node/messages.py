@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from thespian.actors import ActorAddress
+
 from ..runtime.secure.allowed import allow
 
 
@@ -31,6 +33,41 @@ class ShardFailed:
 
     number: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """To a shard: all shards there are, and where; None: nowhere at the moment."""
+
+    names: tuple[str, ...]
+    addresses: tuple[ActorAddress | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """From a shard to another: the part of a client's batch that belongs there.
+
+    Args:
+        stream: 16 bytes: this numbering, made for the present life of the receiver.
+        number: 1, 2, 3 … of this stream.
+        client_id: 16 bytes.
+        sequence: Of the client's batch.
+        payload: See link/batches.py.
+    """
+
+    stream: bytes
+    number: int
+    client_id: bytes
+    sequence: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """And back: the parts of this stream up to this number took effect."""
+
+    stream: bytes
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,4 +127,5 @@ class NodeDrained:
 
 
 allow(StartShard, ShardReady, ShardFailed, DrainShard, ShardDrained)
+allow(Members, Forward, Forwarded)
 allow(AskNode, NodeState, DrainNode, NodeDrained)

@@ -11,24 +11,47 @@ import logging
 import os
 import signal
 import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any, Final
 
-from thespian.actors import ActorAddress, ActorExitRequest, ActorTypeDispatcher
+from thespian.actors import (
+    ActorAddress,
+    ActorExitRequest,
+    ActorTypeDispatcher,
+    ThespianWatch,
+    WatchMessage,
+)
 
 from .. import __version__
 from ..errors import GreenroomError
 from ..link.address import Address
+from ..link.intake import Intake
 from ..link.server import LinkServer, LinkSettings
 from ..runtime.limit import Limit
 from ..system import Telemetry
+from .gateway import Gateway
 from .inherited import inherited
 from .merging import to_wire
-from .messages import DrainShard, ShardDrained, ShardFailed, ShardReady, StartShard
+from .messages import (
+    DrainShard,
+    Forward,
+    Forwarded,
+    Members,
+    ShardDrained,
+    ShardFailed,
+    ShardReady,
+    StartShard,
+)
+from .posts import Posts
 from .settings import NodeSettings
 
 LINK_PART: Final = 0.25  # of a drain's time: for batches that are in the shard already
 LOOK_SECONDS: Final = 0.5
+TICK_SECONDS: Final = 1.0
 _log = logging.getLogger("greenroom.node")
 
 
@@ -37,6 +60,32 @@ class ShardHost(ActorTypeDispatcher):
 
     def __init__(self) -> None:
         self._running: Shard | None = None
+
+    def receiveMessage(self, message: Any, sender: ActorAddress) -> Any:
+        """Handle it; then wait for the next message, or for something to send."""
+        super().receiveMessage(message, sender)
+        return None if self._running is None else ThespianWatch([self._running.posts.fileno])
+
+    def receiveMsg_WatchMessage(self, ready: WatchMessage, sender: Any) -> None:
+        """Other threads have something to send."""
+        if self._running is not None:
+            for address, message in self._running.posts.take():
+                self.send(address, message)
+
+    def receiveMsg_Members(self, members: Members, sender: ActorAddress) -> None:
+        """Who is there."""
+        if self._running is not None:
+            self._running.meet(dict(zip(members.names, members.addresses, strict=True)))
+
+    def receiveMsg_Forward(self, forward: Forward, sender: ActorAddress) -> None:
+        """From another shard."""
+        if self._running is not None:
+            self._running.on_forward(forward, sender)
+
+    def receiveMsg_Forwarded(self, forwarded: Forwarded, sender: ActorAddress) -> None:
+        """From another shard."""
+        if self._running is not None:
+            self._running.on_forwarded(forwarded)
 
     def receiveMsg_StartShard(self, start: StartShard, sender: ActorAddress) -> None:
         """Run as shard `start.number`."""
@@ -62,6 +111,11 @@ class ShardHost(ActorTypeDispatcher):
             self._running.close(0.0)
 
 
+def shard_name(node_id: str, number: int) -> str:
+    """What a shard is called in the whole cluster."""
+    return f"{node_id}/{number}"
+
+
 class Shard:
     """A running shard.
 
@@ -73,6 +127,11 @@ class Shard:
         self.number = number
         greenroom = replace(settings.greenroom, shard=number)
         self._telemetry = Telemetry(greenroom, data_dir=settings.shard_dir(number))
+        self.posts = Posts()
+        self._intake = Intake(self._telemetry)
+        self._gateway = Gateway(
+            shard_name(greenroom.node_id, number), self._intake, self.posts.put, time.monotonic
+        )
         here = Address("unix", path=str(settings.socket_path(number)))
         try:
             self._link = LinkServer(
@@ -84,7 +143,7 @@ class Shard:
                     node_id=greenroom.node_id,
                     shard=number,
                 ),
-                self._telemetry,
+                self._gateway,
                 self._answer,
             )
         except BaseException:
@@ -92,6 +151,7 @@ class Shard:
             raise
         self._closed = threading.Event()
         self._link.start()
+        self._on_link(self._tick)
         threading.Thread(target=self._end_if_broken, name="greenroom-shard", daemon=True).start()
 
     def close(self, seconds: float) -> bool:
@@ -104,6 +164,31 @@ class Shard:
         complete &= self._telemetry.close(limit.left())
         self._link.close()
         return complete
+
+    # ── other shards ─────────────────────────────────────────────────────────────────────────
+
+    def meet(self, shards: dict[str, Any]) -> None:
+        """These are all the shards now, and where they are."""
+        self._on_link(partial(self._gateway.meet, shards))
+
+    def on_forward(self, forward: Forward, sender: Any) -> None:
+        """Another shard had something for this one."""
+        self._on_link(partial(self._gateway.on_forward, forward, sender))
+
+    def on_forwarded(self, forwarded: Forwarded) -> None:
+        """Another shard has taken it."""
+        self._on_link(partial(self._gateway.on_forwarded, forwarded))
+
+    def _on_link(self, work: Callable[[], None]) -> None:
+        """Do it on the link's thread, where the gateway lives."""
+        with suppress(RuntimeError):  # the thread has ended: the shard ends
+            self._link.loop.call_soon_threadsafe(work)
+
+    def _tick(self) -> None:
+        self._gateway.tick()
+        self._link.loop.call_later(TICK_SECONDS, self._tick)
+
+    # ── the shard itself ─────────────────────────────────────────────────────────────────────
 
     def _end_if_broken(self) -> None:
         """A greenroom that is broken stays so; a new process gets another chance."""
@@ -133,7 +218,8 @@ class Shard:
             "pid": os.getpid(),
             "version": __version__,
             "clients": sorted(peer.about for peer in [*self._link.peers]),
-            "link": dict(self._link.intake.counts),
+            "link": dict(self._intake.counts),
+            "forwarding": self._gateway.statistics(),
             "workers": seen.workers,
             "workers_retained": seen.workers_retained,
             "door": asdict(seen.door),

@@ -81,7 +81,7 @@ class Watcher:
             try:
                 die_with(watcher)
                 status = run_node(self._settings)
-            except BaseException:
+            except BaseException:  # noqa: BLE001  # whatever it is, the child must not go on here
                 _log.critical("the node failed", exc_info=True)
             finally:
                 logging.shutdown()

@@ -154,3 +154,10 @@ from thespian.system.messages.status import (
     Thespian_StatusReq as Thespian_StatusReq,
     Thespian_SystemStatus as Thespian_SystemStatus,
 )
+
+class ThespianWatch:
+    filenos: list[int]
+    def __init__(self, filenos: list[int]) -> None: ...
+
+class WatchMessage(ActorSystemMessage):
+    ready: list[int]
