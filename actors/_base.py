@@ -115,9 +115,7 @@ class GreenroomActor(Actor):
         except UnknownMessageError as error:
             self._report(message, error, stands_still=False)
         except BaseException as error:  # the one place: reported, not lost
-            if _is_for_caller(error):
-                raise
-            self._stand_still(message, error)
+            self.stand_still(message, error)
 
     def on_configure(self, configure: Any) -> None:  # each actor has its own
         """Take what the parent gives; the first thing that happens to an actor."""
@@ -207,10 +205,8 @@ class GreenroomActor(Actor):
         try:
             begin()
         except BaseException as error:  # as in receiveMessage
-            if _is_for_caller(error):
-                raise
             self._unfinished = begin
-            self._stand_still(message, error)
+            self.stand_still(message, error)
         handled = 0
         while handled < len(stash) and not self._stashes:
             self.receiveMessage(*stash[handled])
@@ -231,8 +227,19 @@ class GreenroomActor(Actor):
         for message, sender in self._stash or ():
             self.send(sender, Undelivered(message))
 
-    def _stand_still(self, message: object, error: BaseException) -> None:
+    def stand_still(self, message: object, error: BaseException, rest: object = None) -> None:
+        """Hold what comes until the restart: this message is poison.
+
+        Args:
+            message: What failed.
+            error: With what. Control-C of the one who pumps is raised again instead.
+            rest: What there was to do after it, if it was a part of something: comes first.
+        """
+        if _is_for_caller(error):
+            raise error
         self._stashes = True
+        if rest is not None:
+            self._stash = [(rest, self.parent), *(self._stash or ())]
         self._report(message, error, stands_still=True)
 
     def _report(self, message: object, error: BaseException, *, stands_still: bool) -> None:

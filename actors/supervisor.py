@@ -97,12 +97,29 @@ class Supervisor(Announcer, Children):
     @stamped(calls.TrackStats)
     def on_track_stats(self, call: calls.TrackStats, stamp: Stamped) -> None:
         """Count it, and give it to the participant's worker if there is one."""
+        self._count(call)
+
+    @stamped(calls.TrackStatsBatch)
+    def on_track_stats_batch(self, batch: calls.TrackStatsBatch, stamp: Stamped) -> None:
+        """As `on_track_stats`, each; one that fails takes no other with it."""
+        count = self._count
+        for index, call in enumerate(batch.calls):
+            try:
+                count(call)
+            except DecodeError:  # another process wrote these bytes
+                self.metrics.dropped("malformed")
+            except BaseException as error:  # noqa: BLE001  # as in receiveMessage
+                rest = calls.TrackStatsBatch(batch.calls[index + 1 :])
+                self.stand_still(
+                    Stamped(stamp.position, stamp.at_ns, call),
+                    error,
+                    rest=Stamped(stamp.position, stamp.at_ns, rest),
+                )
+                return
+
+    def _count(self, call: calls.TrackStats) -> None:
         key = call.key
-        try:
-            stat = AnalyticsStat.FromString(call.stat)
-        except DecodeError:  # another process wrote these bytes
-            self.metrics.dropped("malformed")
-            return
+        stat = AnalyticsStat.FromString(call.stat)
         self.metrics.track_stats(key, stat)
         entry = self.roster.find(WorkerKey(call.room_id, key.participant_id))
         if entry is None:

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from ..errors import DecodeError, NotReplayableError
 from ..messages import control, deliveries, endpoints, outputs, stats
-from ..messages.calls import CALLS
+from ..messages.calls import CALLS, TrackStatsBatch
 from ..messages.codec import decode
 from ..messages.control import DeadLetter, Input
 from ..messages.ids import Incarnation, WorkerKey
@@ -66,6 +66,7 @@ PART: Final = "it is never told to an actor by itself; make the call again"
 
 REPLAYS: Final[Mapping[type, Enters | Refusal]] = {
     **dict.fromkeys(CALLS, _itself),
+    TrackStatsBatch: _itself,
     stats.TrackStat: _to_its_worker,
     stats.SampleReplayed: _itself,
     outputs.RecordStats: _itself,

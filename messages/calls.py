@@ -9,6 +9,7 @@ Source: livekit pkg/telemetry/telemetryservice.go, TelemetryService.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias, get_args
 
 from livekit.protocol.analytics import (
@@ -234,3 +235,27 @@ Call: TypeAlias = (
     | SendEvent
 )
 CALLS: tuple[type[Call], ...] = get_args(Call)
+
+
+@message
+class TrackStatsBatch:
+    """Statistics that came together from another process: as so many `TrackStats`, in order."""
+
+    calls: tuple[TrackStats, ...]
+
+
+def batched(calls: Iterable[Call], most: int) -> Iterator[Call | TrackStatsBatch]:
+    """The calls in their order, up to `most` neighbouring statistics as one."""
+    stats: list[TrackStats] = []
+    for call in calls:
+        if type(call) is TrackStats:
+            stats.append(call)
+            if len(stats) < most:
+                continue
+        if stats:
+            yield TrackStatsBatch(tuple(stats))
+            stats = []
+        if type(call) is not TrackStats:
+            yield call
+    if stats:
+        yield TrackStatsBatch(tuple(stats))

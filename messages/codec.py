@@ -167,6 +167,7 @@ def _record_coder(record: Any) -> _Coder:  # a dataclass or a NamedTuple
 
 _MESSAGES: Final = (
     *calls.CALLS,
+    calls.TrackStatsBatch,
     *(stats.WorkerSpec, stats.TrackStat, stats.Close, stats.Flush, stats.Retire),
     *(stats.SampleReplayed, stats.SampleSkipped, stats.WorkerClosed),
     *(stats.FlushTick, stats.TickTaken, stats.FlushSlice),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from ._message import message
-from .calls import Call
+from .calls import Call, TrackStatsBatch
 from .ids import Incarnation, WorkerKey
 from .outputs import NotifierInput, Notify, RecorderCommand
 from .stats import FlushTick, SampleReplayed
@@ -22,7 +22,7 @@ class RestartDue:
 
 # what a dead letter enters the door as, unless it was a call
 Replayed: TypeAlias = SampleReplayed | RecorderCommand | Notify
-Input: TypeAlias = Call | FlushTick | NotifierInput | RestartDue | Replayed
+Input: TypeAlias = Call | TrackStatsBatch | FlushTick | NotifierInput | RestartDue | Replayed
 
 
 @message

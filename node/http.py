@@ -9,7 +9,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from ..adapters.exposition import HttpServer, Snapshots, metrics_app
 
-JSON: Final = [("Content-Type", "application/json")]
+JSON: Final = ("Content-Type", "application/json")
 
 
 class Health:
@@ -41,11 +41,11 @@ def _app(health: Health, metrics: WSGIApplication) -> WSGIApplication:
         if path == "/metrics":
             return metrics(environ, start_response)
         if path == "/healthz/live":
-            start_response("200 OK", JSON)
+            start_response("200 OK", [JSON])  # a new list each time: wsgiref adds to it
             return [b'{"live": true}\n']
         if path in ("/healthz", "/healthz/ready"):
             ok = health.ready and not health.draining
-            start_response("200 OK" if ok else "503 Service Unavailable", JSON)
+            start_response("200 OK" if ok else "503 Service Unavailable", [JSON])
             said = {"live": True, "ready": ok, "draining": health.draining, **health.details}
             return [json.dumps(said).encode() + b"\n"]
         start_response("404 Not Found", [("Content-Type", "text/plain")])

@@ -6,6 +6,7 @@ dispatch thread, fed by the link's thread.
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -52,6 +53,7 @@ from .settings import NodeSettings
 LINK_PART: Final = 0.25  # of a drain's time: for batches that are in the shard already
 LOOK_SECONDS: Final = 0.5
 TICK_SECONDS: Final = 1.0
+GC_THRESHOLDS: Final = (50_000, 20, 50)  # a process of many small objects and hardly a cycle
 _log = logging.getLogger("greenroom.node")
 
 
@@ -90,6 +92,8 @@ class ShardHost(ActorTypeDispatcher):
     def receiveMsg_StartShard(self, start: StartShard, sender: ActorAddress) -> None:
         """Run as shard `start.number`."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's is for the watcher
+        gc.freeze()  # all that was imported stays
+        gc.set_threshold(*GC_THRESHOLDS)
         try:
             self._running = Shard(inherited(), start.number)
         except (GreenroomError, OSError) as error:

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias, final
 
 from ..config import CAPACITY
 from ..core.ports import Clock
-from ..messages.calls import TrackStats
+from ..messages.calls import TrackStats, TrackStatsBatch
 from ..messages.control import Input, RestartDue, Stamped
 from ..messages.deliveries import Kept, KeysLoaded, Loaded, NotKept, Requeued
 from ..messages.outputs import AttemptEnded, LaneDue, RetryDue, SweepDue
@@ -223,6 +223,8 @@ class Door:
                 waits.reach()
                 continue
             target, body = waits if isinstance(waits, tuple) else (self._leads_to, waits)
+            if self._turns and isinstance(body, TrackStatsBatch):
+                self._inputs_until_turn -= len(body.calls) - 1  # it takes as long as so many
             self._position = position = self._position + 1
             at_ns = self._now_ns()
             if at_ns < self._last_ns:
@@ -298,7 +300,11 @@ class Door:
         if self._closed:
             self._drop(self._closed, body)
             return False
-        limit = self._stats_capacity if isinstance(body, TrackStats) else self._hard_capacity
+        limit = (
+            self._stats_capacity
+            if isinstance(body, TrackStats | TrackStatsBatch)
+            else self._hard_capacity
+        )
         if len(self._waiting) < limit or isinstance(body, NEVER_REFUSED):
             return True
         self._drop("door_full", body)

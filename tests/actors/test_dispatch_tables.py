@@ -14,7 +14,7 @@ from greenroom.actors.stats_worker import RecorderMoved, StatsWorker
 from greenroom.actors.supervisor import Supervisor
 from greenroom.actors.timer import Timer
 from greenroom.messages import outputs, stats
-from greenroom.messages.calls import CALLS
+from greenroom.messages.calls import CALLS, TrackStatsBatch
 from greenroom.messages.control import AskWorkers, ChildFailed, Drain, Input, Replayed, RestartDue
 from greenroom.messages.endpoints import EndpointInput
 from greenroom.messages.outputs import NotifierInput, Notify, RecorderCommand
@@ -31,7 +31,7 @@ def told_of(actor: type[GreenroomActor]) -> set[type]:
 
 def test_the_supervisor_handles_every_call_and_every_dead_letter_that_is_replayed() -> None:
     replayed = set(get_args(Replayed))
-    own = {FlushTick, RestartDue} | PASSED_ON
+    own = {FlushTick, RestartDue, TrackStatsBatch} | PASSED_ON
     assert set(Supervisor.stamped_handlers) == {*CALLS} | own | replayed
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from greenroom.core.dead_letters import REPLAYS, input_of
 from greenroom.errors import NotReplayableError
 from greenroom.messages import control, outputs, stats
-from greenroom.messages.calls import CALLS
+from greenroom.messages.calls import CALLS, TrackStatsBatch
 from greenroom.messages.codec import MESSAGE_TYPES, encode
 from greenroom.messages.control import DeadLetter, Input
 from greenroom.messages.ids import Incarnation, TrackID
@@ -17,7 +17,7 @@ from greenroom.messages.stats import SampleReplayed, TrackStat
 from greenroom.testing.samples import ALICES_WORKER, stat
 from greenroom.testing.strategies import messages
 
-REPLAYED = {*CALLS, TrackStat, *get_args(control.Replayed)}
+REPLAYED = {*CALLS, TrackStatsBatch, TrackStat, *get_args(control.Replayed)}
 REPLAYED |= set(get_args(outputs.RecorderCommand))
 
 
