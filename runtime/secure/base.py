@@ -58,6 +58,8 @@ class ActorSystemBase(multiprocessCommon):
                 raise ConfigError(f"capability {name!r}: nodes reach each other directly only")
         self._admin: BaseProcess | None = None
         self._logger = 0
+        self._pid = os.getpid()
+        self._left = False
         system.capabilities["Thespian ActorSystem Name"] = NAME
         system.capabilities["Thespian ActorSystem Version"] = 1
         system.capabilities["Thespian Watch Supported"] = os.name != "nt"
@@ -78,21 +80,27 @@ class ActorSystemBase(multiprocessCommon):
         return SystemProcesses(self._admin.pid, self._logger)
 
     def shutdown(self) -> None:
-        """End the system; of what it started, nothing is left afterwards."""
+        """End the system; of what it started, nothing is left afterwards.
+
+        Does nothing a second time, and in a process that was forked from the one that started it.
+        """
+        if self._left or self._pid != os.getpid():
+            return
         super().shutdown()
-        self.leave()
         if self._admin is not None:
             self._admin.join(EXIT_SECONDS)  # it may still try to reach nodes that are gone
-            self.kill()
+        self.kill()
 
     def kill(self) -> None:
         """End the admin's process, and with it (on Linux) all others of the system."""
-        if self._admin is not None:
+        if self._admin is not None and self._pid == os.getpid():
             self._admin.kill()
             self._admin.join()
+        self.leave()
 
     def leave(self) -> None:
         """End the connections of this object, and nothing else."""
+        self._left = True
         if hasattr(self, "transport"):
             self.transport.close()
 

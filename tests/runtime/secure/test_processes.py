@@ -110,6 +110,18 @@ def test_nothing_is_left_after_a_shutdown() -> None:
     assert is_free(node.port)
 
 
+def test_a_forked_child_does_not_end_the_system_of_its_parent(node: Node) -> None:
+    child = os.fork()
+    if child == 0:
+        try:
+            node.system.shutdown()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+
+    assert node.is_well()
+
+
 @needs_linux
 def test_nothing_is_left_after_a_kill(node: Node) -> None:
     pids = all_pids(node)
@@ -183,6 +195,11 @@ def test_a_node_listens_on_the_given_address_only() -> None:
         assert system.ask(actor, "hello", PATIENCE_SECONDS) == "hello"
     finally:
         system.shutdown()
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(ConfigError, match="not an address of this machine"):
+        start_system({}, admin_port=unused_port(), secret=SECRET, bind="192.0.2.1")
 
 
 @pytest.mark.parametrize("capability", ["Admin Routing", "Outbound Only"])
