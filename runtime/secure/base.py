@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
-from thespian.actors import ActorSystem
+from thespian.actors import ActorSystem, InvalidActorAddress
 from thespian.system.messages.multiproc import EndpointConnected
 from thespian.system.multiprocCommon import (
     MAX_ADMIN_STARTUP_DELAY,
@@ -149,6 +149,20 @@ class JoiningBase(ActorSystemBase):
     """Connects to an admin that runs; starts none, and ends none."""
 
     may_start = False
+    unanswered = 0
+
+    def _verifyAdminRunning(self) -> bool:
+        """Ask the admin whether it is one; Thespian's asks for 14 s, whatever the reason.
+
+        Raises:
+            InvalidActorAddress: It did not answer twice, in 2 s each.
+        """
+        if super()._verifyAdminRunning():
+            return True
+        self.unanswered += 1
+        if self.unanswered == 2:
+            raise InvalidActorAddress(self.adminAddr, "no answer")
+        return False
 
     def shutdown(self) -> None:
         """Leave the system, which goes on for the others."""
