@@ -144,9 +144,8 @@ class _Unpickler(pickle.Unpickler):
         try:
             return _allowed[module, name]
         except KeyError:
-            raise RefusedError(
-                Reason.FORBIDDEN_CLASS, f"{module[:80]}.{name[:80]}: see allow()"
-            ) from None
+            named = ascii(f"{module}.{name}"[:120])
+            raise RefusedError(Reason.FORBIDDEN_CLASS, f"{named}: see allow()") from None
 
 
 for _class in THESPIANS:

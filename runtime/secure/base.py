@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
-from thespian.actors import ActorSystem
+from thespian.actors import ActorSystem, InvalidActorAddress
 from thespian.system.messages.multiproc import EndpointConnected
 from thespian.system.multiprocCommon import (
     MAX_ADMIN_STARTUP_DELAY,
@@ -58,6 +58,8 @@ class ActorSystemBase(multiprocessCommon):
                 raise ConfigError(f"capability {name!r}: nodes reach each other directly only")
         self._admin: BaseProcess | None = None
         self._logger = 0
+        self._pid = os.getpid()
+        self._left = False
         system.capabilities["Thespian ActorSystem Name"] = NAME
         system.capabilities["Thespian ActorSystem Version"] = 1
         system.capabilities["Thespian Watch Supported"] = os.name != "nt"
@@ -78,21 +80,27 @@ class ActorSystemBase(multiprocessCommon):
         return SystemProcesses(self._admin.pid, self._logger)
 
     def shutdown(self) -> None:
-        """End the system; of what it started, nothing is left afterwards."""
+        """End the system; of what it started, nothing is left afterwards.
+
+        Does nothing a second time, and in a process that was forked from the one that started it.
+        """
+        if self._left or self._pid != os.getpid():
+            return
         super().shutdown()
-        self.leave()
         if self._admin is not None:
             self._admin.join(EXIT_SECONDS)  # it may still try to reach nodes that are gone
-            self.kill()
+        self.kill()
 
     def kill(self) -> None:
         """End the admin's process, and with it (on Linux) all others of the system."""
-        if self._admin is not None:
+        if self._admin is not None and self._pid == os.getpid():
             self._admin.kill()
             self._admin.join()
+        self.leave()
 
     def leave(self) -> None:
         """End the connections of this object, and nothing else."""
+        self._left = True
         if hasattr(self, "transport"):
             self.transport.close()
 
@@ -141,6 +149,20 @@ class JoiningBase(ActorSystemBase):
     """Connects to an admin that runs; starts none, and ends none."""
 
     may_start = False
+    unanswered = 0
+
+    def _verifyAdminRunning(self) -> bool:
+        """Ask the admin whether it is one; Thespian's asks for 14 s, whatever the reason.
+
+        Raises:
+            InvalidActorAddress: It did not answer twice, in 2 s each.
+        """
+        if super()._verifyAdminRunning():
+            return True
+        self.unanswered += 1
+        if self.unanswered == 2:
+            raise InvalidActorAddress(self.adminAddr, "no answer")
+        return False
 
     def shutdown(self) -> None:
         """Leave the system, which goes on for the others."""

@@ -11,30 +11,12 @@ from thespian.actors import ActorSystem, InvalidActorAddress
 
 from ...errors import ConfigError, LifecycleError
 from .base import ActorSystemBase, JoiningBase, SystemProcesses
+from .logs import LOG_CONFIG
 from .secret import Secret
 from .transport import SecureTransport
 from .wire import LOOPBACK, configure
 
 ADMIN_PORT: Final = "Admin Port"
-
-# what actors log goes to the logger's process, and from there to the node's standard error
-LOG_CONFIG: Final[Mapping[str, Any]] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s %(name)s %(actorAddress)s %(message)s"},
-    },
-    "filters": {"origin": {"()": f"{__package__}.origin.KnownOrigin"}},
-    "handlers": {
-        "stderr": {
-            "class": "logging.StreamHandler",
-            "formatter": "line",
-            "filters": ["origin"],
-        },
-    },
-    "root": {"level": "INFO", "handlers": ["stderr"]},
-    "loggers": {"Thespian": {"level": "WARNING"}},
-}
 
 
 def start_system(

@@ -6,6 +6,7 @@ copy's functions look up in their module is replaced first, and then the methods
 
 from __future__ import annotations
 
+import logging
 import os
 import selectors
 import time
@@ -26,6 +27,7 @@ from .allowed import ClassName, added_names, allow_names, dumps
 from .buffers import FrameBuffer
 from .frames import MOST_BODY_BYTES, Kind, now_ms
 from .lifeline import die_with
+from .logs import plain_record
 from .pinned import check_installed, load_copy
 from .refusals import Reason, RefusedError
 from .secret import Secret
@@ -155,10 +157,13 @@ class SecureTransport(TCPTransport):
         Raises:
             MessageError: The message does not fit in one frame.
         """
-        body = dumps((self.myAddress, intent.message))
+        message = intent.message
+        if isinstance(message, logging.LogRecord):
+            message = plain_record(message)
+        body = dumps((self.myAddress, message))
         if len(body) > MOST_BODY_BYTES:
             raise MessageError(
-                f"a {type(intent.message).__name__} of {len(body)} bytes: nodes send each other "
+                f"a {type(message).__name__} of {len(body)} bytes: nodes send each other "
                 f"at most {MOST_BODY_BYTES} at once"
             )
         intent.body = body

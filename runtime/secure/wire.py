@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+import socket
 from typing import Final
 
 from thespian.system.utilis import thesplog_control
@@ -40,6 +41,13 @@ def check_bind(address: str) -> str:
             f"bind: {address} is not the address of one interface: name the one by which the "
             f"other nodes reach this machine, or {LOOPBACK}"
         )
+    with socket.socket() as probe:
+        try:
+            probe.bind((str(parsed), 0))
+        except OSError as error:
+            raise ConfigError(
+                f"bind: {address} is not an address of this machine: {error.strerror}"
+            ) from None
     return str(parsed)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import pickle
 import socket
@@ -49,6 +50,9 @@ class Probe(Actor):
         elif msg == "child":
             self.child = self.createActor(Probe)
             self.send(sender, self.child)
+        elif msg == "log":
+            logging.getLogger("probe").warning("seen", extra={"thing": self, "number": 7})
+            self.send(sender, msg)
         elif msg == "exited":
             self.send(sender, self.exited)
         elif isinstance(msg, str):

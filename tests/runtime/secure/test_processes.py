@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from thespian.actors import ActorSystem
+from thespian.actors import ActorExitRequest, ActorSystem
 
 from greenroom.errors import ConfigError, LifecycleError
 from greenroom.runtime.secure.system import (
@@ -83,6 +83,16 @@ def test_the_children_of_an_actor_end_with_it_and_nothing_else_does(node: Node) 
     assert node.is_well()
 
 
+@needs_linux
+def test_the_children_of_an_actor_end_with_it_even_if_it_is_to_leave_them(node: Node) -> None:
+    parent = node.system.createActor(Probe)
+    child_pid = node.ask("pid", node.ask("child", parent))
+
+    node.system.tell(parent, ActorExitRequest(recursive=False))
+
+    wait_until(lambda: is_gone(child_pid))
+
+
 def test_a_parent_is_told_that_its_child_was_killed(node: Node) -> None:
     child = node.ask("child")
 
@@ -110,6 +120,18 @@ def test_nothing_is_left_after_a_shutdown() -> None:
     assert is_free(node.port)
 
 
+def test_a_forked_child_does_not_end_the_system_of_its_parent(node: Node) -> None:
+    child = os.fork()
+    if child == 0:
+        try:
+            node.system.shutdown()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+
+    assert node.is_well()
+
+
 @needs_linux
 def test_nothing_is_left_after_a_kill(node: Node) -> None:
     pids = all_pids(node)
@@ -129,6 +151,15 @@ def test_whoever_joined_a_system_can_leave_it_and_not_end_it(node: Node) -> None
     joined.shutdown()
 
     assert node.is_well()
+
+
+def test_a_system_with_another_secret_is_not_joined(node: Node) -> None:
+    command = [sys.executable, "-m", "tests.runtime.secure.joiner", str(node.port)]
+
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+
+    assert "does not answer as an actor system with this secret" in failed.value.stderr
 
 
 def test_joining_starts_nothing() -> None:
@@ -183,6 +214,11 @@ def test_a_node_listens_on_the_given_address_only() -> None:
         assert system.ask(actor, "hello", PATIENCE_SECONDS) == "hello"
     finally:
         system.shutdown()
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(ConfigError, match="not an address of this machine"):
+        start_system({}, admin_port=unused_port(), secret=SECRET, bind="192.0.2.1")
 
 
 @pytest.mark.parametrize("capability", ["Admin Routing", "Outbound Only"])
