@@ -114,7 +114,7 @@ class GreenroomActor(Actor):
                 self.told_handlers.get(type(message), _unknown)(self, message, sender)
         except UnknownMessageError as error:
             self._report(message, error, stands_still=False)
-        except BaseException as error:  # the one place: reported, not lost
+        except BaseException as error:  # noqa: BLE001  # the one place: reported, not lost
             self.stand_still(message, error)
 
     def on_configure(self, configure: Any) -> None:  # each actor has its own
@@ -204,7 +204,7 @@ class GreenroomActor(Actor):
             self._stash = self._unfinished = None
         try:
             begin()
-        except BaseException as error:  # as in receiveMessage
+        except BaseException as error:  # noqa: BLE001  # as in receiveMessage
             self._unfinished = begin
             self.stand_still(message, error)
         handled = 0

@@ -14,7 +14,7 @@ from typing import Final
 from livekit.protocol.analytics import AnalyticsStat, StreamType
 from livekit.protocol.models import ParticipantInfo, Room, TrackSource, TrackType
 
-from greenroom import StatsKey, Telemetry
+from greenroom import StatsKey, TelemetryService
 
 TRACKS: Final = (
     (StreamType.UPSTREAM, TrackSource.CAMERA, TrackType.VIDEO),
@@ -47,7 +47,7 @@ def _participant(number: int) -> Participant:
     return Participant(room, ParticipantInfo(sid=sid, identity=f"bench-{number}"), keys)
 
 
-def join_all(telemetry: Telemetry, everybody: list[Participant]) -> None:
+def join_all(telemetry: TelemetryService, everybody: list[Participant]) -> None:
     """Make a worker for each, without events."""
     for each in everybody:
         guard = telemetry.guard()

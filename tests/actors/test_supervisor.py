@@ -352,5 +352,7 @@ def test_a_failure_in_the_midst_of_statistics_is_that_ones_and_the_rest_follow_i
     after = supervisor.tell(Restart())
 
     assert [type(message) for _, message in before] == [TrackStat, ChildFailed]
-    assert before[1][1].letter.message == "TrackStats"
+    (_, failure) = before[1]
+    assert isinstance(failure, ChildFailed)
+    assert failure.letter.message == "TrackStats"
     assert [type(message) for _, message in after] == [TrackStat, TrackStat]
