@@ -52,6 +52,14 @@ def serve(
     bind: Annotated[
         str, typer.Option(metavar="IP", help="The address that other nodes know this one by.")
     ] = "127.0.0.1",
+    join: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="The admin of a node that introduces this one to the others, also several with "
+            "commas between. Give the same on all nodes, that one included.",
+        ),
+    ] = None,
     node_id: Annotated[
         str,
         typer.Option(metavar="ID", help="Label of the metrics.", show_default="the host's name"),
@@ -75,6 +83,7 @@ def serve(
         http=http,
         admin_port=admin_port,
         bind=bind,
+        join=tuple(one for text in join or () for one in text.split(",") if one),
         node_id=node_id,
         tls_cert=tls_cert,
         tls_key=tls_key,

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import signal
 import time
 from typing import Any, Final
 
 from thespian.actors import (
     ActorAddress,
+    ActorExitRequest,
+    ActorSystemConventionUpdate,
     ActorTypeDispatcher,
     ChildActorExited,
     WakeupMessage,
 )
 
+from .cluster import BEAT_SECONDS, Cluster
 from .inherited import inherited
 from .messages import (
     AskNode,
+    Beat,
     DrainNode,
     DrainShard,
+    Farewell,
     Members,
     NodeDrained,
     NodeState,
@@ -31,10 +37,12 @@ from .messages import (
 from .shard import ShardHost, shard_name
 
 NAME: Final = "greenroom-guardian"
+CAPABILITY: Final = "greenroom node"  # its value is the node's id
 WAIT_MIN_SECONDS: Final = 0.1
 WAIT_MAX_SECONDS: Final = 10.0
 STEADY_SECONDS: Final = 10.0  # a shard that ran so long is started again at once
 DRAIN_MARGIN_SECONDS: Final = 2.0
+_BEAT: Final = "beat"
 _log = logging.getLogger("greenroom.node")
 
 
@@ -50,10 +58,20 @@ class _Place:
         self.wait_seconds = WAIT_MIN_SECONDS
 
 
+class Envoy(ActorTypeDispatcher):
+    """Made by a guardian on another node, to bring its beat to the guardian of that node."""
+
+    def receiveMsg_Beat(self, beat: Beat, sender: ActorAddress) -> None:
+        """Hand it over, and end: from now on the guardians know each other."""
+        self.send(self.createActor(NodeGuardian, globalName=NAME), beat)
+        self.send(self.myAddress, ActorExitRequest())
+
+
 class NodeGuardian(ActorTypeDispatcher):
     """One for each node; a permanent child of its admin."""
 
     def __init__(self) -> None:
+        self._cluster: Cluster
         self._places: list[_Place] = []
         self._restarts = 0
         self._drain_for: ActorAddress | None = None
@@ -63,12 +81,16 @@ class NodeGuardian(ActorTypeDispatcher):
         """The first question also starts the shards."""
         if not self._places:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            self._cluster = Cluster(inherited().greenroom.node_id, secrets.token_bytes(8))
+            self.notifyOnSystemRegistrationChanges(True)  # noqa: FBT003  # Thespian's form
+            self.wakeupAfter(BEAT_SECONDS, _BEAT)
             self._places = [_Place(number) for number in range(inherited().shards)]
             for place in self._places:
                 self._start(place)
         pids = tuple(place.pid for place in self._places)
         failures = tuple(place.failure for place in self._places)
-        self.send(sender, NodeState(pids, self._restarts, failures, os.getpid()))
+        nodes = tuple(self._cluster.alive)
+        self.send(sender, NodeState(pids, self._restarts, failures, os.getpid(), nodes))
 
     def _start(self, place: _Place) -> None:
         place.started_at = time.monotonic()
@@ -83,13 +105,17 @@ class NodeGuardian(ActorTypeDispatcher):
             self._tell_members()
             _log.info("shard %d runs as process %d", ready.number, ready.pid)
 
+    def _own_shards(self) -> dict[str, ActorAddress | None]:
+        node_id = self._cluster.node_id
+        return {
+            shard_name(node_id, place.number): place.address if place.pid else None
+            for place in self._places
+        }
+
     def _tell_members(self) -> None:
-        """Let every shard know where the others are now."""
-        node_id = inherited().greenroom.node_id
-        members = Members(
-            tuple(shard_name(node_id, place.number) for place in self._places),
-            tuple(place.address if place.pid else None for place in self._places),
-        )
+        """Let every shard of this node know where all others are now."""
+        shards = {**self._own_shards(), **self._cluster.shards()}
+        members = Members(tuple(shards), tuple(shards.values()))
         for place in self._places:
             if place.address is not None and place.pid:
                 self.send(place.address, members)
@@ -119,9 +145,64 @@ class NodeGuardian(ActorTypeDispatcher):
         self.wakeupAfter(place.wait_seconds, place.number)
         place.wait_seconds = min(2 * place.wait_seconds, WAIT_MAX_SECONDS)
 
+    # ── other nodes ──────────────────────────────────────────────────────────────────────────
+
+    def receiveMsg_ActorSystemConventionUpdate(
+        self, update: ActorSystemConventionUpdate, sender: Any
+    ) -> None:
+        """Thespian has met another node: let its guardian know this one."""
+        node_id = (update.remoteCapabilities or {}).get(CAPABILITY)
+        if update.remoteAdded and node_id and node_id != self._cluster.node_id:
+            envoy = self.createActor(Envoy, targetActorRequirements={CAPABILITY: node_id})
+            self.send(envoy, self._beat())
+
+    def receiveMsg_Beat(self, beat: Beat, sender: ActorAddress) -> None:
+        """Another node lives."""
+        if not self._places:
+            return  # this one does not yet
+        if self._cluster.is_double(beat):
+            _log.critical("another node is called %r too: give it another --node-id", beat.node_id)
+            return
+        before = self._cluster.alive
+        if self._cluster.hear(beat, time.monotonic()):
+            if self._cluster.alive != before:
+                _log.info("node %s has joined: %s", beat.node_id, self._cluster.alive)
+                self.send(beat.guardian, self._beat())
+            self._tell_members()
+
+    def receiveMsg_Farewell(self, farewell: Farewell, sender: ActorAddress) -> None:
+        """Another node has ended as it was told to."""
+        if self._places and self._cluster.leave(farewell.node_id):
+            _log.info("node %s has left", farewell.node_id)
+            self._tell_members()
+
+    def _beat(self) -> Beat:
+        shards, known = self._own_shards(), dict(self._cluster.guardians())
+        return Beat(
+            self._cluster.node_id,
+            self._cluster.incarnation,
+            self.myAddress,
+            tuple(shards),
+            tuple(shards.values()),
+            tuple(known),
+            tuple(known.values()),
+        )
+
+    def _beat_all(self) -> None:
+        if self._drain_for is None:
+            self.wakeupAfter(BEAT_SECONDS, _BEAT)
+            beat = self._beat()
+            for _, guardian in self._cluster.guardians():
+                self.send(guardian, beat)
+        if dead := self._cluster.expire(time.monotonic()):
+            _log.error("no beat of %s: their rooms live elsewhere now", ", ".join(dead))
+            self._tell_members()
+
     def receiveMsg_WakeupMessage(self, due: WakeupMessage, sender: Any) -> None:
-        """A wait is over: for a shard, or (None) for all that drain."""
-        if due.payload is None:
+        """A wait is over: for a shard, for the next beat, or (None) for all that drain."""
+        if due.payload == _BEAT:
+            self._beat_all()
+        elif due.payload is None:
             for place in self._places:
                 self._on_drained(place.number, complete=False)
         elif self._drain_for is None:
@@ -146,5 +227,7 @@ class NodeGuardian(ActorTypeDispatcher):
     def _on_drained(self, number: int, *, complete: bool) -> None:
         self._drained.setdefault(number, complete)
         if len(self._drained) == len(self._places) and self._drain_for is not None:
+            for _, guardian in self._cluster.guardians():
+                self.send(guardian, Farewell(self._cluster.node_id))
             self.send(self._drain_for, NodeDrained(all(self._drained.values())))
             self._drain_for = self.myAddress  # nobody is told twice, and nothing started again

@@ -36,6 +36,36 @@ class ShardFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Beat:
+    """From one guardian to another, every second: this node lives.
+
+    Args:
+        node_id: Of which node.
+        incarnation: Of its present life.
+        guardian: Where to answer.
+        shards: Their names …
+        addresses: … and where they are; None: nowhere at the moment.
+        known: The other nodes that it knows …
+        guardians: … and their guardians.
+    """
+
+    node_id: str
+    incarnation: bytes
+    guardian: ActorAddress
+    shards: tuple[str, ...]
+    addresses: tuple[ActorAddress | None, ...]
+    known: tuple[str, ...]
+    guardians: tuple[ActorAddress, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """From one guardian to another: this node has ended, its rooms live elsewhere."""
+
+    node_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Members:
     """To a shard: all shards there are, and where; None: nowhere at the moment."""
 
@@ -99,12 +129,14 @@ class NodeState:
         restarts: How often a shard was started again.
         failures: Why shards do not run, by number; empty: it does.
         guardian: Its own process id.
+        nodes: The ids of the other nodes of the cluster.
     """
 
     pids: tuple[int, ...]
     restarts: int
     failures: tuple[str, ...]
     guardian: int
+    nodes: tuple[str, ...]
 
     @property
     def is_ready(self) -> bool:
@@ -127,5 +159,6 @@ class NodeDrained:
 
 
 allow(StartShard, ShardReady, ShardFailed, DrainShard, ShardDrained)
+allow(Beat, Farewell)
 allow(Members, Forward, Forwarded)
 allow(AskNode, NodeState, DrainNode, NodeDrained)

@@ -34,6 +34,7 @@ class NodeOptions:
     http: str
     admin_port: int
     bind: str
+    join: tuple[str, ...]
     node_id: str
     tls_cert: Path | None
     tls_key: Path | None
@@ -58,6 +59,7 @@ def node_settings(options: NodeOptions) -> NodeSettings:
         shards=options.shards,
         admin_port=options.admin_port,
         bind=options.bind,
+        join=tuple(_admin(text) for text in options.join),
         http=_host_and_port(options.http),
         secret=_secret(directory, alone=not listen and options.bind.startswith("127.")),
         tls=_tls(options.tls_cert, options.tls_key),
@@ -83,7 +85,7 @@ def _secret(directory: Path, *, alone: bool) -> Secret:
         raise ConfigError(f"listen: {directory}: {error.strerror}") from error
 
 
-def _host_and_port(text: str) -> tuple[str, int] | None:
+def _host_and_port(text: str, name: str = "http") -> tuple[str, int] | None:
     if not text:
         return None
     try:
@@ -92,7 +94,19 @@ def _host_and_port(text: str) -> tuple[str, int] | None:
             return parts.hostname, parts.port
     except ValueError:
         pass
-    raise ConfigError(f"http: expected HOST:PORT, got {text!r}")
+    raise ConfigError(f"{name}: expected HOST:PORT, got {text!r}")
+
+
+def _admin(text: str) -> str:
+    """`host:port` with the host's IPv4 address, as Thespian wants it."""
+    parsed = _host_and_port(text, "join")
+    if parsed is None:
+        raise ConfigError("join: expected HOST:PORT, got nothing")
+    host, port = parsed
+    try:
+        return f"{socket.gethostbyname(host)}:{port}"
+    except OSError as error:
+        raise ConfigError(f"join: {text}: {error.strerror}") from error
 
 
 def _tls(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:

@@ -12,9 +12,14 @@ from typing import Final
 from thespian.actors import ActorAddress, ActorSystem
 
 from ..errors import GreenroomError
-from ..runtime.secure.system import kill_system, processes_of, start_system
+from ..runtime.secure.system import (
+    hurry_convention,
+    kill_system,
+    processes_of,
+    start_system,
+)
 from .asking import NodeMetrics
-from .guardian import NAME, NodeGuardian
+from .guardian import CAPABILITY, NAME, NodeGuardian
 from .http import Health, serve_http
 from .inherited import bequeath
 from .messages import AskNode, DrainNode, NodeDrained, NodeState
@@ -41,7 +46,12 @@ class NodeProcess:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the watcher's affair, as the terminal's
         signal.signal(signal.SIGTERM, self._on_term)
         bequeath(self._settings)
-        capabilities = {"greenroom node": self._settings.greenroom.node_id}
+        hurry_convention()
+        here = f"{self._settings.bind}:{self._settings.admin_port}"
+        capabilities = {
+            CAPABILITY: self._settings.greenroom.node_id,
+            "Convention Address.IPv4": [*self._settings.join] or here,
+        }
         system = start_system(
             capabilities,
             admin_port=self._settings.admin_port,
@@ -95,6 +105,7 @@ class NodeProcess:
         self._health.details = {
             "shards": list(state.pids),
             "restarts": state.restarts,
+            "nodes": list(state.nodes),
             "failures": [text for text in state.failures if text],
         }
 

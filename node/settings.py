@@ -28,6 +28,8 @@ class NodeSettings:
         shards: Processes that share the rooms.
         admin_port: Where Thespian's admin listens.
         bind: The IPv4 address that other nodes know this one by.
+        join: `host:port` of the admins that introduce nodes to each other, the same list on all
+            of them; none: this node introduces those who name it.
         http: Host and port of `/healthz` and `/metrics`; None: nowhere. Port 0 takes a free one.
         secret: What the nodes, and clients of other machines, share.
         tls: Certificate and key for `tls://`.
@@ -42,6 +44,7 @@ class NodeSettings:
     shards: int = 1
     admin_port: int = ADMIN_PORT
     bind: str = "127.0.0.1"
+    join: tuple[str, ...] = ()
     http: tuple[str, int] | None = ("127.0.0.1", HTTP_PORT)
     secret: Secret
     tls: ssl.SSLContext | None = field(default=None, repr=False)

@@ -161,3 +161,8 @@ class ThespianWatch:
 
 class WatchMessage(ActorSystemMessage):
     ready: list[int]
+
+class ActorSystemConventionUpdate(ActorSystemMessage):
+    remoteAdminAddress: ActorAddress
+    remoteCapabilities: dict[str, Any] | None
+    remoteAdded: bool

@@ -1,0 +1,5 @@
+from datetime import timedelta
+
+CONVENTION_REREGISTRATION_PERIOD: timedelta
+CONVENTION_RESTART_PERIOD: timedelta
+CONVENTION_REGISTRATION_MISS_MAX: int
