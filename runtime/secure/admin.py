@@ -77,7 +77,7 @@ def run_admin(
     """
     closeFileNums(inherited)
     _forget_signals()
-    with suppress(OSError):
+    with suppress(OSError, AttributeError):
         os.setsid()  # Ctrl-C in a terminal is for the node, which then shuts the system down
     transport = SecureTransport(endpoint)
     try:
@@ -96,7 +96,8 @@ def run_admin(
     def child_died(number: int, frame: FrameType | None) -> None:
         admin.signalChildDied(number, frame)
 
-    signal.signal(signal.SIGCHLD, child_died)
+    if hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, child_died)
     _startLogger(SecureTransport, transport, admin, capabilities, log_config, context)
     transport.enableRXPauseFlowControl(False)  # Thespian's: an admin that only sends can deadlock
     admin.run()
@@ -105,5 +106,6 @@ def run_admin(
 def _forget_signals() -> None:
     """Let go of the handlers of the process that forked: they would act for that one."""
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_DFL)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"):
+        if hasattr(signal, name):  # Windows has only some
+            signal.signal(getattr(signal, name), signal.SIG_DFL)

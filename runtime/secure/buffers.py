@@ -14,6 +14,8 @@ from .wire import current
 # what Thespian's transport understands: streamBuffer.ackPacket and ackDataErrPacket
 ANSWERS: Final = {Kind.TAKEN: "ACK", Kind.REFUSED: "ACK+DATAERR"}
 
+READ_AHEAD: Final = 80 << 10  # a batch of 64 KB, and what is around it
+
 Content = str | tuple[ActorAddress, object]  # an answer, or a sender and its message
 
 
@@ -61,9 +63,15 @@ class FrameBuffer:
             self.header = header
 
     def remainingAmount(self) -> int:
-        """How many bytes to receive next: up to the end of the header, then of the frame."""
-        whole = HEADER_SIZE if self.header is None else self.header.frame_size
-        return whole - len(self._received)
+        """How many bytes to receive next, at most.
+
+        The header is checked when it is there, so of what is received with it nothing is kept
+        unless it is authentic; and most frames are here at once.
+        """
+        if self.header is not None:
+            return self.header.frame_size - len(self._received)
+        ahead = 0 if self._answer_to is not None else READ_AHEAD
+        return HEADER_SIZE + ahead - len(self._received)
 
     def isDone(self) -> bool:
         """Whether the frame is here."""

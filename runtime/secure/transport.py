@@ -177,6 +177,12 @@ class SecureTransport(TCPTransport):
             intent.serMsg, intent.nonce = current().key.seal_message(intent.body, target.endpoint)
         return super()._next_XMIT_2(intent)
 
+    def _next_XMIT_3(self, intent: TransmitIntent) -> object:
+        """Begin to wait for the answer."""
+        waiting = super()._next_XMIT_3(intent)
+        intent.ackbuf.expect_answer(intent.nonce)
+        return waiting
+
     def _next_XMIT_4(self, intent: TransmitIntent) -> object:
         """Receive the answer; after one that is refused, try again on another connection."""
         try:
@@ -187,7 +193,7 @@ class SecureTransport(TCPTransport):
             return self._nextTransmitStep(intent)
 
     def _check_XMIT_4_done(self, intent: TransmitIntent, received: bytes) -> object:
-        """Each buffer for the answer comes by here before its first byte."""
+        """Receive the answer into this buffer, or into that after a message which crossed it."""
         intent.ackbuf.expect_answer(intent.nonce)
         return super()._check_XMIT_4_done(intent, received)
 

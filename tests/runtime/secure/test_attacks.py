@@ -129,6 +129,14 @@ def test_a_frame_that_is_sent_again_is_taken_once(node: Node) -> None:
     assert node.refusals() == {"replayed": 1}
 
 
+def test_frames_that_come_in_one_go_are_all_taken(node: Node) -> None:
+    frames = [node.frame(b"one of three", node.actor_port) for _ in range(3)]
+
+    send(node.actor_port, b"".join(frames))
+
+    wait_until(lambda: node.ask("told") == 3)
+
+
 def test_a_frame_for_one_endpoint_is_refused_by_all_others(node: Node) -> None:
     frame = node.frame(b"for nobody", node.port)
 
