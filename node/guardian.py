@@ -7,13 +7,13 @@ import os
 import secrets
 import signal
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 from thespian.actors import (
     ActorAddress,
     ActorExitRequest,
     ActorSystemConventionUpdate,
-    ActorTypeDispatcher,
     ChildActorExited,
     WakeupMessage,
 )
@@ -35,6 +35,7 @@ from .messages import (
     StartShard,
 )
 from .shard import ShardHost, shard_name
+from .speaking import Speaking
 
 NAME: Final = "greenroom-guardian"
 CAPABILITY: Final = "greenroom node"  # its value is the node's id
@@ -58,16 +59,22 @@ class _Place:
         self.wait_seconds = WAIT_MIN_SECONDS
 
 
-class Envoy(ActorTypeDispatcher):
+class Envoy(Speaking):
     """Made by a guardian on another node, to bring its beat to the guardian of that node."""
 
+    @staticmethod
+    def actorSystemCapabilityCheck(
+        capabilities: Mapping[str, object], requirements: Mapping[str, object]
+    ) -> bool:
+        """Whether it may be made on the node with these capabilities: on the one that is meant."""
+        return capabilities.get(CAPABILITY) == requirements.get(CAPABILITY)
+
     def receiveMsg_Beat(self, beat: Beat, sender: ActorAddress) -> None:
-        """Hand it over, and end: from now on the guardians know each other."""
+        """Hand it over: from now on the guardians know each other, and end this one."""
         self.send(self.createActor(NodeGuardian, globalName=NAME), beat)
-        self.send(self.myAddress, ActorExitRequest())
 
 
-class NodeGuardian(ActorTypeDispatcher):
+class NodeGuardian(Speaking):
     """One for each node; a permanent child of its admin."""
 
     def __init__(self) -> None:
@@ -158,6 +165,8 @@ class NodeGuardian(ActorTypeDispatcher):
 
     def receiveMsg_Beat(self, beat: Beat, sender: ActorAddress) -> None:
         """Another node lives."""
+        if sender != beat.guardian:
+            self.send(sender, ActorExitRequest(recursive=False))  # an envoy that is done
         if not self._places:
             return  # this one does not yet
         if self._cluster.is_double(beat):

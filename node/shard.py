@@ -22,7 +22,6 @@ from typing import Any, Final
 from thespian.actors import (
     ActorAddress,
     ActorExitRequest,
-    ActorTypeDispatcher,
     ThespianWatch,
     WatchMessage,
 )
@@ -49,6 +48,7 @@ from .messages import (
 )
 from .posts import Posts
 from .settings import NodeSettings
+from .speaking import Speaking
 
 LINK_PART: Final = 0.25  # of a drain's time: for batches that are in the shard already
 LOOK_SECONDS: Final = 0.5
@@ -57,7 +57,7 @@ GC_THRESHOLDS: Final = (50_000, 20, 50)  # a process of many small objects and h
 _log = logging.getLogger("greenroom.node")
 
 
-class ShardHost(ActorTypeDispatcher):
+class ShardHost(Speaking):
     """Hosts a `Telemetry` and its link in the process of a Thespian actor."""
 
     def __init__(self) -> None:

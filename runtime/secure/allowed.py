@@ -36,6 +36,7 @@ THESPIANS: Final[tuple[type, ...]] = (
     admin.CapabilityUpdate,
     admin.HandleDeadLetters,
     admin.NewCapabilities,
+    admin.NotifyOnSourceAvailability,  # of an actor that ends
     admin.PendingActor,
     admin.PendingActorResponse,
     admin.QueryAck,
