@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import atexit
 import threading
-from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -28,15 +26,15 @@ from .core.metrics import Metrics
 from .core.ports import AnalyticsService, Clock, Ports
 from .core.webhook_checks import check_webhook
 from .errors import LifecycleError, SystemBrokenError, SystemClosedError
-from .messages.calls import Call, FlushStats, TrackStatsBatch, batched
+from .messages.calls import Call, FlushStats, TrackStatsBatch
 from .messages.control import AskWorkers, DeadLetter, Drain, Input, Workers
 from .messages.endpoints import EndpointInput, StopSending
 from .runtime.base import InProcessBase
 from .runtime.clock import SystemClock, VirtualClock
-from .runtime.door import Door, Notice
+from .runtime.door import Door
 from .runtime.limit import Limit
 from .runtime.schedule import SeededSchedule
-from .service.calls import TelemetryCalls
+from .service.sharing import SharedCalls
 from .service.statistics import TelemetryStatistics
 from .service.webhooks import Webhooks
 
@@ -44,13 +42,12 @@ EXIT_SECONDS: Final = 2.0  # sentry-sdk's bound for the flush at interpreter exi
 ASK_SECONDS: Final = 10.0
 DELIVERY_PART: Final = 0.5  # of the time that is left at close(), if there is a store
 DIGEST_SECONDS: Final = 1.0  # at close(), for the notifier to learn which attempts were cut off
-STATS_BATCH: Final = 64  # of another process's, as one input: half a millisecond
 CLOSED: Final = "the telemetry is closed; start another one"
 
 A = TypeVar("A")
 
 
-class Telemetry(TelemetryCalls):
+class Telemetry(SharedCalls):
     """A running greenroom in this process; made by `launch.start()`. A `TelemetryService`.
 
     With a `VirtualClock` nothing runs by itself: `advance_to()` and `sync()` run the actors on
@@ -261,29 +258,6 @@ class Telemetry(TelemetryCalls):
             self._door.enter(self._supervisor, StopSending())
         self._poster.close(limit.part(DELIVERY_PART))
         return self._base.barrier(limit.left())
-
-    def take(self, calls: Sequence[Call], on_done: Callable[[], None]) -> None:
-        """Let calls of another process take effect here, in their order; never blocks.
-
-        Args:
-            calls: As a `TelemetryCalls` makes them; those that find the door full are counted.
-            on_done: Called on a thread of greenroom's when they are processed, and their webhooks
-                queued, in a data directory on the disk. Quick, and never raising.
-
-        Raises:
-            SystemClosedError: It was closed before.
-            SystemBrokenError: The supervisor was given up.
-        """
-        self._check_open()
-        for body in batched(calls, STATS_BATCH):
-            self._door.enter(self._supervisor, body)
-        outbox = self._outbox
-        then = on_done if outbox is None else partial(outbox.when_written, on_done)
-        self._door.mark(Notice(then))
-
-    def lose(self, reason: str, count: int) -> None:
-        """Count inputs of another process that could not even enter."""
-        self.metrics.dropped(reason, count)
 
     def _tell(self, call: Call) -> None:
         if self._closed:  # as _check_open, without the price of a call

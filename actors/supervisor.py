@@ -29,6 +29,7 @@ from ..messages import calls
 from ..messages.control import AskWorkers, Stamped, Workers
 from ..messages.ids import (
     GuardID,
+    Incarnation,
     ParticipantID,
     RoomID,
     RoomName,
@@ -49,6 +50,7 @@ from ..messages.stats import (
 from ._base import ActorAddress, ActorExitRequest, Configure, GreenroomActor, stamped, told
 from .announcer import Announcer
 from .children import ChildClasses, Children
+from .moving import Moving
 from .stats_worker import ConfigureWorker
 from .supervising import ChildID
 
@@ -65,7 +67,7 @@ class ConfigureSupervisor:
 ParticipantCall = calls.ParticipantJoined | calls.ParticipantActive | calls.ParticipantResumed
 
 
-class Supervisor(Announcer, Children):
+class Supervisor(Announcer, Moving, Children):
     """The owner of the roster."""
 
     @classmethod
@@ -168,12 +170,16 @@ class Supervisor(Announcer, Children):
     @told(WorkerClosed)
     def on_worker_closed(self, closed: WorkerClosed, sender: ActorAddress) -> None:
         """Retire that incarnation; its successor, if any, is not touched."""
-        entry = self.roster.keeper_of(closed.incarnation)
+        self.retire_worker(closed.incarnation, closed.at_ns)
+
+    def retire_worker(self, incarnation: Incarnation, at_ns: int) -> None:
+        """Have it hand over and end; forget it. One that is forgotten already is let be."""
+        entry = self.roster.keeper_of(incarnation)
         if entry is not None:
             self._flush_worker(entry)
-            self.send(entry.address, Retire(closed.at_ns))
-            self.roster.retire(closed.incarnation)
-            which = ChildID(self._children.worker.__name__, closed.incarnation)
+            self.send(entry.address, Retire(at_ns))
+            self.roster.retire(incarnation)
+            which = ChildID(self._children.worker.__name__, incarnation)
             self.let_go(which, entry.address)
             self._budgets.pop(which, None)
 
@@ -213,14 +219,18 @@ class Supervisor(Announcer, Children):
         left = self.roster.leave(key, call.guard, stamp.at_ns)
         if left.closed is not None:
             self.metrics.participant_closed()
-            self._flush_worker(left.closed)
-            self.send(left.closed.address, Close(stamp.at_ns))
+            self.close_worker(left.closed, stamp.at_ns)
         if call.should_send_event:
             connected = left.was_connected
             self._notify(webhook_events.participant_left(call, was_connected=connected), stamp)
             self._record(
                 analytics_events.participant_left(call, stamp.at_ns, was_connected=connected)
             )
+
+    def close_worker(self, entry: Entry[ActorAddress], at_ns: int) -> None:
+        """Its participant is gone; what it is owed comes first."""
+        self._flush_worker(entry)
+        self.send(entry.address, Close(at_ns))
 
     # ── questions and failures ──────────────────────────────────────────────────────────────
 
@@ -279,17 +289,18 @@ class Supervisor(Announcer, Children):
     def _open(self, call: ParticipantCall, guard: GuardID | None) -> Opened[ActorAddress]:
         """The open worker of the call's participant, started if need be."""
         key = WorkerKey(RoomID(intern(call.room.sid)), ParticipantID(call.participant.sid))
-        opened = self.roster.open(key, guard)
+        opened = self.roster.open(key, guard, RoomName(intern(call.room.name)))
         if opened.is_new:
             try:
-                self._start_worker(opened.entry, call)
+                self.start_worker(opened.entry)
             except BaseException:
                 self.roster.retire(opened.entry.incarnation)  # it has no worker
                 raise
         return opened
 
-    def _start_worker(self, entry: Entry[ActorAddress], call: ParticipantCall) -> None:
-        spec = WorkerSpec(entry.key, entry.incarnation, RoomName(intern(call.room.name)))
+    def start_worker(self, entry: Entry[ActorAddress]) -> None:
+        """Make the actor of a new entry."""
+        spec = WorkerSpec(entry.key, entry.incarnation, entry.room_name)
         first_message = ConfigureWorker(spec, self.recorder, self._close_wait_ns)
         entry.address = self._start(self._children.worker, first_message)
         entry.flushed = self.rounds.number  # what came before its birth is not its concern

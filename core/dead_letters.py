@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from ..errors import DecodeError, NotReplayableError
-from ..messages import control, deliveries, endpoints, outputs, stats
+from ..messages import control, deliveries, endpoints, handoff, outputs, stats
 from ..messages.calls import CALLS, TrackStatsBatch
 from ..messages.codec import decode
 from ..messages.control import DeadLetter, Input
@@ -62,6 +62,9 @@ ATTEMPT_OVER: Final = (
 STORED: Final = "what is in the store is sent in any case; if it is not, restart greenroom"
 CHANGE_AGAIN: Final = "the endpoint may have changed since; make the change again"
 RESTARTED: Final = "the actor was restarted or given up long ago; there is nothing to do"
+ROOMS_MOVED: Final = (
+    "the rooms live elsewhere since; call participant_resumed() for who is missing"
+)
 PART: Final = "it is never told to an actor by itself; make the call again"
 
 REPLAYS: Final[Mapping[type, Enters | Refusal]] = {
@@ -105,4 +108,7 @@ REPLAYS: Final[Mapping[type, Enters | Refusal]] = {
     control.Stamped: PART,
     control.DeadLetter: PART,
     stats.WorkerSpec: PART,
+    handoff.WorkerFacts: PART,
+    **dict.fromkeys((handoff.ReleaseRooms, handoff.AskReleased, handoff.Released), ROOMS_MOVED),
+    handoff.AdoptWorkers: ROOMS_MOVED,
 }

@@ -21,10 +21,12 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 from ..messages.control import WorkerStatus
-from ..messages.ids import GuardID, Incarnation, WorkerKey
+from ..messages.handoff import WorkerFacts
+from ..messages.ids import GuardID, Incarnation, RoomName, WorkerKey
 
 # a host may give a guard to a new worker after the old one was retired: odd, but seen in vectors
 REMEMBERED_GUARDS: Final = 65_536
+NO_NAME: Final = RoomName("")
 
 A = TypeVar("A")  # how the owner of the roster reaches a worker
 
@@ -36,6 +38,7 @@ class Entry(Generic[A]):
     key: WorkerKey
     incarnation: Incarnation
     connected: bool
+    room_name: RoomName
     address: A = field(init=False, repr=False)
     closed: bool = False
     flushed: int = 0  # the number of the last flush that it was told
@@ -96,7 +99,9 @@ class Roster(Generic[A]):
         """The current worker of `key`, open or closed."""
         return self._current.get(key)
 
-    def open(self, key: WorkerKey, guard: GuardID | None) -> Opened[A]:
+    def open(
+        self, key: WorkerKey, guard: GuardID | None, room_name: RoomName = NO_NAME
+    ) -> Opened[A]:
         """Find the open worker of `key` or make one; the guard is activated on it.
 
         A new entry has no address yet.
@@ -105,12 +110,22 @@ class Roster(Generic[A]):
         if entry is not None and not entry.closed:
             self._activate(guard, entry)
             return Opened(entry, is_new=False)
-        self._last_incarnation += 1
         connected = entry is not None and entry.connected
-        fresh: Entry[A] = Entry(key, Incarnation(self._last_incarnation), connected)
+        fresh = self._add(key, room_name, connected=connected)
         self._activate(guard, fresh)
-        self._current[key] = self._entries[fresh.incarnation] = fresh
         return Opened(fresh, is_new=True)
+
+    def adopt(self, facts: WorkerFacts) -> Entry[A]:
+        """Make an entry, without an address yet, of what another roster knew of a worker."""
+        fresh = self._add(facts.key, facts.room_name, connected=facts.connected)
+        for guard in facts.guards:
+            self._released.pop(guard, None)  # it may have been here before
+            self._activate(guard, fresh)
+        return fresh
+
+    def held_guards(self, entry: Entry[A]) -> tuple[GuardID, ...]:
+        """Those of a worker that are not released."""
+        return tuple(guard for guard in entry.guards if not self._released.get(guard, True))
 
     def leave(self, key: WorkerKey, guard: GuardID | None, at_ns: int) -> Left[A]:
         """Release the guard at the current worker of `key`; the last release closes it.
@@ -126,9 +141,13 @@ class Roster(Generic[A]):
         reached_zero = self._release(guard, entry)
         closes = reached_zero and not entry.closed
         if closes:
-            entry.closed = True
-            self._closed.append(Closed(entry, at_ns))
+            self.close(entry, at_ns)
         return Left(entry.connected, entry if closes else None)
+
+    def close(self, entry: Entry[A], at_ns: int) -> None:
+        """A worker is over at that time (Unix ns), never earlier than before."""
+        entry.closed = True
+        self._closed.append(Closed(entry, at_ns))
 
     def expire(self, before_ns: int) -> None:
         """Workers that were closed before that time (Unix ns) are current no longer.
@@ -175,6 +194,12 @@ class Roster(Generic[A]):
     def statistics(self) -> RosterStatistics:
         """Sizes of the tables."""
         return RosterStatistics(len(self._current), len(self._entries), len(self._released))
+
+    def _add(self, key: WorkerKey, room_name: RoomName, *, connected: bool) -> Entry[A]:
+        self._last_incarnation += 1
+        fresh: Entry[A] = Entry(key, Incarnation(self._last_incarnation), connected, room_name)
+        self._current[key] = self._entries[fresh.incarnation] = fresh
+        return fresh
 
     def _forget_current(self, entry: Entry[A]) -> None:
         if self._current.get(entry.key) is entry:

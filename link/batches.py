@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 import msgpack
 
+from ..core.placement import room_route
 from ..errors import DecodeError
 from ..messages import calls as calls_of
 from ..messages.calls import CALLS, Call, TrackStats
@@ -53,25 +54,21 @@ def route_of(call: Call) -> str:
         return EVERYWHERE
     room = getattr(call, "room", None)
     if room is not None:
-        return _of_room(room.name, room.sid)
+        return room_route(room.name, room.sid)
     name = getattr(call, "room_name", None)
     if name is not None:
-        return _of_room(name, call.room_id)  # type: ignore[union-attr]  # who has one has both
+        return room_route(name, call.room_id)  # type: ignore[union-attr]  # who has one has both
     info = getattr(call, "info", None)
     if info is None or isinstance(call, calls_of.LocalRoomState):
         return ""
     if info.room_name:
-        return _of_room(info.room_name, "")
+        return room_route(info.room_name, "")
     return f"id:{getattr(info, 'egress_id', '') or getattr(info, 'ingress_id', '')}"
-
-
-def _of_room(name: str, room_id: str) -> str:
-    return f"room:{name}" if name else f"id:{room_id}"
 
 
 def route_of_head(head: Head) -> str:
     """As `route_of`, of a statistic."""
-    return _of_room(head.room_name, head.room_id)
+    return room_route(head.room_name, head.room_id)
 
 
 class Packer:

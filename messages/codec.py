@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError as ProtobufDecodeError
 from google.protobuf.message import Message
 
 from ..errors import DecodeError, UnknownMessageError
-from . import calls, control, deliveries, endpoints, outputs, stats
+from . import calls, control, deliveries, endpoints, handoff, outputs, stats
 
 VERSION: Final = 1
 MAX_BYTES: Final = 16 * 1024 * 1024  # far above the largest event; bounds what is parsed at all
@@ -183,6 +183,8 @@ _MESSAGES: Final = (
         control.WorkerStatus,
         control.Workers,
     ),
+    *(handoff.WorkerFacts, handoff.ReleaseRooms, handoff.AskReleased),
+    *(handoff.Released, handoff.AdoptWorkers),
     *(control.ChildFailed, control.Restart, control.RestartDue, control.Drain, control.DeadLetter),
 )
 _TAGS: Final[dict[str, type]] = {kind.__name__: kind for kind in _MESSAGES}

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from ._message import message
 from .calls import Call, TrackStatsBatch
+from .handoff import AdoptWorkers, ReleaseRooms
 from .ids import Incarnation, WorkerKey
 from .outputs import NotifierInput, Notify, RecorderCommand
 from .stats import FlushTick, SampleReplayed
@@ -22,7 +23,8 @@ class RestartDue:
 
 # what a dead letter enters the door as, unless it was a call
 Replayed: TypeAlias = SampleReplayed | RecorderCommand | Notify
-Input: TypeAlias = Call | TrackStatsBatch | FlushTick | NotifierInput | RestartDue | Replayed
+Shared: TypeAlias = TrackStatsBatch | ReleaseRooms | AdoptWorkers  # of other processes
+Input: TypeAlias = Call | Shared | FlushTick | NotifierInput | RestartDue | Replayed
 
 
 @message

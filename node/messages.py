@@ -80,6 +80,7 @@ class Forward:
     Args:
         stream: 16 bytes: this numbering, made for the present life of the receiver.
         number: 1, 2, 3 … of this stream.
+        view: 16 bytes: by which shards the sender decided that it belongs there.
         client_id: 16 bytes.
         sequence: Of the client's batch.
         payload: See link/batches.py.
@@ -87,6 +88,7 @@ class Forward:
 
     stream: bytes
     number: int
+    view: bytes
     client_id: bytes
     sequence: int
     payload: bytes
@@ -98,6 +100,42 @@ class Forwarded:
 
     stream: bytes
     number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """From a shard to another, in each view, once for each stage of the move to it.
+
+    Args:
+        view: 16 bytes: which shards there are, see `moving.view_of`.
+        stage: "settled": all that it forwarded by older views is acknowledged; "moved": it has
+            given up what lives elsewhere.
+        shard: Who says so.
+        life: 16 bytes: in which life of it.
+        workers: Once moved, those given up for the other: an `AdoptWorkers`, as
+            `messages.codec` writes it.
+    """
+
+    view: bytes
+    stage: str
+    shard: str
+    life: bytes
+    workers: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MovedHeard:
+    """And back: it need not be said again.
+
+    Args:
+        view: Of what was heard.
+        stage: Likewise.
+        shard: Who has heard it.
+    """
+
+    view: bytes
+    stage: str
+    shard: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,5 +198,5 @@ class NodeDrained:
 
 allow(StartShard, ShardReady, ShardFailed, DrainShard, ShardDrained)
 allow(Beat, Farewell)
-allow(Members, Forward, Forwarded)
+allow(Members, Forward, Forwarded, Moved, MovedHeard)
 allow(AskNode, NodeState, DrainNode, NodeDrained)

@@ -14,6 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
@@ -31,6 +32,7 @@ from ..errors import GreenroomError
 from ..link.address import Address
 from ..link.intake import Intake
 from ..link.server import LinkServer, LinkSettings
+from ..messages.handoff import WorkerFacts
 from ..runtime.limit import Limit
 from ..system import Telemetry
 from .gateway import Gateway
@@ -41,6 +43,8 @@ from .messages import (
     Forward,
     Forwarded,
     Members,
+    Moved,
+    MovedHeard,
     ShardDrained,
     ShardFailed,
     ShardReady,
@@ -89,6 +93,16 @@ class ShardHost(Speaking):
         if self._running is not None:
             self._running.on_forwarded(forwarded)
 
+    def receiveMsg_Moved(self, moved: Moved, sender: ActorAddress) -> None:
+        """From another shard."""
+        if self._running is not None:
+            self._running.on_moved(moved, sender)
+
+    def receiveMsg_MovedHeard(self, heard: MovedHeard, sender: ActorAddress) -> None:
+        """From another shard."""
+        if self._running is not None:
+            self._running.on_moved_heard(heard)
+
     def receiveMsg_StartShard(self, start: StartShard, sender: ActorAddress) -> None:
         """Run as shard `start.number`."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's is for the watcher
@@ -133,9 +147,9 @@ class Shard:
         self._telemetry = Telemetry(greenroom, data_dir=settings.shard_dir(number))
         self.posts = Posts()
         self._intake = Intake(self._telemetry)
-        self._gateway = Gateway(
-            shard_name(greenroom.node_id, number), self._intake, self.posts.put, time.monotonic
-        )
+        self._name = shard_name(greenroom.node_id, number)
+        self._mover = ThreadPoolExecutor(1, "greenroom-mover")
+        self._gateway = Gateway(self._name, self._intake, self, self.posts.put, time.monotonic)
         here = Address("unix", path=str(settings.socket_path(number)))
         try:
             self._link = LinkServer(
@@ -174,6 +188,31 @@ class Shard:
     def meet(self, shards: dict[str, Any]) -> None:
         """These are all the shards now, and where they are."""
         self._on_link(partial(self._gateway.meet, shards))
+
+    def release(self, shards: tuple[str, ...]) -> None:
+        """As `gateway.Rooms`; it blocks until the shard is done, so not on the link's thread."""
+
+        def done(future: Future[tuple[WorkerFacts, ...]]) -> None:
+            if future.cancelled() or future.exception() is not None:
+                _log.error("rooms were not given up", exc_info=future.exception())
+            else:
+                self._on_link(partial(self._gateway.released, shards, future.result()))
+
+        with suppress(RuntimeError):  # the shard ends
+            work = self._mover.submit(self._telemetry.release_rooms, shards, self._name)
+            work.add_done_callback(done)
+
+    def adopt(self, workers: tuple[WorkerFacts, ...]) -> None:
+        """As `gateway.Rooms`."""
+        self._telemetry.adopt(workers)
+
+    def on_moved(self, moved: Moved, sender: Any) -> None:
+        """Another shard tells how far it has come."""
+        self._on_link(partial(self._gateway.on_moved, moved, sender))
+
+    def on_moved_heard(self, heard: MovedHeard) -> None:
+        """Another shard has heard how far this one has come."""
+        self._on_link(partial(self._gateway.on_moved_heard, heard))
 
     def on_forward(self, forward: Forward, sender: Any) -> None:
         """Another shard had something for this one."""
@@ -224,6 +263,7 @@ class Shard:
             "clients": sorted(peer.about for peer in [*self._link.peers]),
             "link": dict(self._intake.counts),
             "forwarding": self._gateway.statistics(),
+            "moving": self._gateway.is_moving,
             "workers": seen.workers,
             "workers_retained": seen.workers_retained,
             "door": asdict(seen.door),

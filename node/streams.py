@@ -25,6 +25,7 @@ OnDone = Callable[[], None]
 class Part:
     """What is for another shard of a client's batch."""
 
+    view: bytes
     client_id: bytes
     sequence: int
     payload: bytes
@@ -97,7 +98,9 @@ class Outflow:
             self._next += 1
 
     def _send(self, number: int, part: Part) -> None:
-        self._post(Forward(self._stream, number, part.client_id, part.sequence, part.payload))
+        self._post(
+            Forward(self._stream, number, part.view, part.client_id, part.sequence, part.payload)
+        )
 
 
 class Inflow:

@@ -9,6 +9,14 @@ from typing import Final
 REMEMBERED: Final = 65_536  # routes; found anew, each costs 1 us a shard
 
 
+def room_route(name: str, room_id: str) -> str:
+    """What decides where a room lives: its name, or if it has none its id.
+
+    The prefix keeps names apart from ids.
+    """
+    return f"room:{name}" if name else f"id:{room_id}"
+
+
 class Placement:
     """Rendezvous hashing: a shard that comes or goes moves its own share of the rooms only.
 
