@@ -23,6 +23,7 @@ class _Node:
     guardian: Any
     incarnation: bytes
     heard_at: float
+    is_leaving: bool
     shards: Mapping[str, Any]
 
 
@@ -46,12 +47,21 @@ class Cluster:
             return False
         known = self._nodes.get(beat.node_id)
         shards = dict(zip(beat.shards, beat.addresses, strict=True))
-        changed = known is None or known.shards != shards or beat.node_id not in self._alive
-        self._nodes[beat.node_id] = _Node(beat.guardian, beat.incarnation, now, shards)
+        changed = (
+            known is None
+            or known.shards != shards
+            or known.is_leaving != beat.is_leaving
+            or beat.node_id not in self._alive
+        )
+        self._nodes[beat.node_id] = _Node(
+            beat.guardian, beat.incarnation, now, beat.is_leaving, shards
+        )
         self._alive.add(beat.node_id)
         for name, guardian in zip(beat.known, beat.guardians, strict=True):
             if name != self.node_id and name not in self._nodes:
-                self._nodes[name] = _Node(guardian, b"", now, {})  # it is told of this one
+                self._nodes[name] = _Node(  # it is told of this one
+                    guardian, b"", now, is_leaving=False, shards={}
+                )
         return changed
 
     def is_double(self, beat: Beat) -> bool:
@@ -93,3 +103,8 @@ class Cluster:
             for node_id in self.alive
             for name, address in self._nodes[node_id].shards.items()
         }
+
+    def leaving(self) -> list[str]:
+        """The shards of members that are about to end."""
+        nodes = (self._nodes[node_id] for node_id in self.alive)
+        return [name for node in nodes if node.is_leaving for name in node.shards]

@@ -6,7 +6,7 @@ import logging
 import secrets
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -36,6 +36,9 @@ class Rooms(Protocol):
 
     def adopt(self, workers: tuple[WorkerFacts, ...]) -> None:
         """Go on with those of another shard."""
+
+    def left(self) -> None:
+        """No room lives here any more, as it was wanted."""
 
 
 class Countdown:
@@ -96,7 +99,7 @@ class Gateway:
         if self._move is not None:
             again = partial(self.take, client_id, sequence, payload, on_done)
             self._held.append(again)
-        elif len(self._placement.shards) == 1:
+        elif self._placement.shards == (self._name,):
             self._intake.take(client_id, sequence, payload, on_done)
         else:
             self._spread(client_id, sequence, self._intake.items(payload), on_done)
@@ -107,7 +110,8 @@ class Gateway:
             for owner in self._owners(item[0]):
                 parts.setdefault(owner, []).append(item)
         if not parts:  # nothing of it could be read
-            parts[self._name] = []
+            on_done()
+            return
         done = Countdown(len(parts), on_done)
         here = parts.pop(self._name, None)
         if here is not None:  # first: it may raise, and then nothing has been sent
@@ -124,7 +128,14 @@ class Gateway:
             return ()
         if route == EVERYWHERE:
             return self._placement.shards
-        return (self._placement.owner(route) if route else self._name,)
+        if not route:
+            route = f"id:{self._name}"  # any shard will do: this one, unless it is leaving
+            return (self._name,) if self._is_home else (self._placement.owner(route),)
+        return (self._placement.owner(route),)
+
+    @property
+    def _is_home(self) -> bool:
+        return self._name in self._placement.shards
 
     # ── what other shards send ───────────────────────────────────────────────────────────────
 
@@ -176,9 +187,16 @@ class Gateway:
 
     # ── shards that come and go ──────────────────────────────────────────────────────────────
 
-    def meet(self, shards: Mapping[str, Any]) -> None:
-        """From now on these are the shards, and this is where they are (None: nowhere yet)."""
+    def meet(self, shards: Mapping[str, Any], leaving: Collection[str] = ()) -> None:
+        """From now on these are the shards, and this is where they are (None: nowhere yet).
+
+        No room lives on those that are leaving, maybe this one itself; if all are, nothing moves.
+        """
         now = self._now()
+        homes = tuple(sorted(name for name in shards if name not in leaving))
+        if not homes:
+            return
+        view = view_of(homes)
         others = {name: at for name, at in shards.items() if name != self._name}
         for name, address in others.items():
             known, self._addresses[name] = self._addresses.get(name), address
@@ -186,7 +204,8 @@ class Gateway:
                 self._outflows[name] = Outflow(self._poster(name), _new_id)
             elif address is not None and address != known:
                 self._outflows[name].begin_anew(now)
-            if address is not None and address != known and self._view == view_of(shards):
+            is_new = address is not None and address != known
+            if is_new and self._view == view and (name, view, MOVED) not in self._untold:
                 self._tell(name, MOVED)  # it has just begun
         for name in [name for name in self._outflows if name not in others]:
             self._addresses.pop(name, None)
@@ -194,12 +213,11 @@ class Gateway:
             for part in self._outflows.pop(name).take_back():
                 again = partial(self.take, part.client_id, part.sequence, part.payload)
                 self._held.append(partial(again, part.on_done))
-        view = view_of([*shards, self._name])
         if view != (self._view if self._move is None else self._move.view):
-            self._begin_move(dict(others), now)
+            self._begin_move(homes, dict(others), now)
 
-    def _begin_move(self, others: dict[str, Any], now: float) -> None:
-        self._move = move = Move(others, view_of([*others, self._name]), now)
+    def _begin_move(self, homes: tuple[str, ...], others: dict[str, Any], now: float) -> None:
+        self._move = move = Move(homes, others, view_of(homes), now)
         for shard, stage in self._arrived.of(move.view):
             move.hear(stage, shard)
         self._advance()
@@ -208,11 +226,11 @@ class Gateway:
         """These workers were given up, because these are the shards."""
         view, move = view_of(shards), self._move
         facts, self._orphans = (*facts, *self._orphans), []
-        for name, theirs in shares(facts, shards, self._name).items():
-            if name == self._name:
-                self._rooms.adopt(theirs)
-            else:
-                self._tell(name, MOVED, view, theirs)
+        given = shares(facts, shards)
+        if self._name in given:  # orphans that have come home
+            self._rooms.adopt(given.pop(self._name))
+        for name in self._outflows:
+            self._tell(name, MOVED, view, given.get(name, ()))
         if move is not None and move.view == view:  # else it was overtaken by the next one
             move.has_released = True
             self._advance()
@@ -245,7 +263,7 @@ class Gateway:
             for name in move.others:
                 self._tell(name, SETTLED, move.view)
         if move.may_release(now):
-            self._rooms.release((*move.others, self._name))
+            self._rooms.release(move.homes)
         if move.is_over(now):
             self._go_on(move)
 
@@ -255,7 +273,7 @@ class Gateway:
             _log.warning("went on without a word of %s", ", ".join(move.missing))
         self._past.append(self._view)
         self._view, self._move = move.view, None
-        self._placement = Placement([*move.others, self._name])
+        self._placement = Placement(move.homes)
         held, self._held = self._held, deque()
         for each in held:
             try:
@@ -263,6 +281,8 @@ class Gateway:
             except LifecycleError as error:
                 _log.error("a batch could not enter: %s", error)
         self._let_ahead_in()
+        if self._name not in move.homes:
+            self._rooms.left()
 
     def _tell(
         self, name: str, stage: str, view: bytes = b"", workers: tuple[WorkerFacts, ...] = ()

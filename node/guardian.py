@@ -31,6 +31,7 @@ from .messages import (
     NodeState,
     ShardDrained,
     ShardFailed,
+    ShardLeft,
     ShardReady,
     StartShard,
 )
@@ -44,6 +45,7 @@ WAIT_MAX_SECONDS: Final = 10.0
 STEADY_SECONDS: Final = 10.0  # a shard that ran so long is started again at once
 DRAIN_MARGIN_SECONDS: Final = 2.0
 _BEAT: Final = "beat"
+_LEFT: Final = "left"
 _log = logging.getLogger("greenroom.node")
 
 
@@ -55,6 +57,7 @@ class _Place:
         self.address: ActorAddress | None = None
         self.pid = 0
         self.failure = ""
+        self.is_draining = False
         self.started_at = 0.0
         self.wait_seconds = WAIT_MIN_SECONDS
 
@@ -83,6 +86,8 @@ class NodeGuardian(Speaking):
         self._restarts = 0
         self._drain_for: ActorAddress | None = None
         self._drained: dict[int, bool] = {}
+        self._is_leaving = False
+        self._drain_seconds = 0.0
 
     def receiveMsg_AskNode(self, ask: AskNode, sender: ActorAddress) -> None:
         """The first question also starts the shards."""
@@ -122,7 +127,8 @@ class NodeGuardian(Speaking):
     def _tell_members(self) -> None:
         """Let every shard of this node know where all others are now."""
         shards = {**self._own_shards(), **self._cluster.shards()}
-        members = Members(tuple(shards), tuple(shards.values()))
+        leaving = [*self._cluster.leaving(), *(self._own_shards() if self._is_leaving else ())]
+        members = Members(tuple(shards), tuple(shards.values()), tuple(leaving))
         for place in self._places:
             if place.address is not None and place.pid:
                 self.send(place.address, members)
@@ -176,7 +182,7 @@ class NodeGuardian(Speaking):
         if self._cluster.hear(beat, time.monotonic()):
             if self._cluster.alive != before:
                 _log.info("node %s has joined: %s", beat.node_id, self._cluster.alive)
-                self.send(beat.guardian, self._beat())
+                self._say_all(self._beat())  # the others learn of it, too
             self._tell_members()
 
     def receiveMsg_Farewell(self, farewell: Farewell, sender: ActorAddress) -> None:
@@ -193,24 +199,29 @@ class NodeGuardian(Speaking):
             self.myAddress,
             tuple(shards),
             tuple(shards.values()),
+            self._is_leaving,
             tuple(known),
             tuple(known.values()),
         )
 
     def _beat_all(self) -> None:
-        if self._drain_for is None:
-            self.wakeupAfter(BEAT_SECONDS, _BEAT)
-            beat = self._beat()
-            for _, guardian in self._cluster.guardians():
-                self.send(guardian, beat)
+        self.wakeupAfter(BEAT_SECONDS, _BEAT)
+        self._say_all(self._beat())
         if dead := self._cluster.expire(time.monotonic()):
             _log.error("no beat of %s: their rooms live elsewhere now", ", ".join(dead))
             self._tell_members()
+
+    def _say_all(self, message: object) -> None:
+        for _, guardian in self._cluster.guardians():
+            self.send(guardian, message)
 
     def receiveMsg_WakeupMessage(self, due: WakeupMessage, sender: Any) -> None:
         """A wait is over: for a shard, for the next beat, or (None) for all that drain."""
         if due.payload == _BEAT:
             self._beat_all()
+        elif due.payload == _LEFT:
+            for place in self._places:
+                self._drain(place)
         elif due.payload is None:
             for place in self._places:
                 self._on_drained(place.number, complete=False)
@@ -220,14 +231,32 @@ class NodeGuardian(Speaking):
                 self._start(place)
 
     def receiveMsg_DrainNode(self, drain: DrainNode, sender: ActorAddress) -> None:
-        """Pass it on; whoever asked is answered when all have, or the time is over."""
-        self._drain_for = sender
+        """Rooms move to the other nodes, if there are any; then each shard hands over, and ends.
+
+        Whoever asked is answered when all have, or the time is over.
+        """
+        self._drain_for, self._drain_seconds = sender, drain.seconds
+        self.wakeupAfter(drain.seconds + DRAIN_MARGIN_SECONDS, None)
+        if self._cluster.alive:
+            self._is_leaving = True
+            self._say_all(self._beat())
+            self._tell_members()
+            self._drain_seconds = drain.seconds / 2
+            self.wakeupAfter(drain.seconds / 2, _LEFT)
         for place in self._places:
             if place.address is None or not place.pid:
                 self._on_drained(place.number, complete=place.address is None)
-            else:
-                self.send(place.address, DrainShard(drain.seconds))
-        self.wakeupAfter(drain.seconds + DRAIN_MARGIN_SECONDS, None)
+            elif not self._is_leaving:
+                self._drain(place)
+
+    def _drain(self, place: _Place) -> None:
+        if place.address is not None and not place.is_draining:
+            place.is_draining = True
+            self.send(place.address, DrainShard(self._drain_seconds))
+
+    def receiveMsg_ShardLeft(self, left: ShardLeft, sender: ActorAddress) -> None:
+        """Its rooms live elsewhere now."""
+        self._drain(self._places[left.number])
 
     def receiveMsg_ShardDrained(self, drained: ShardDrained, sender: ActorAddress) -> None:
         """One of them is done."""
@@ -236,7 +265,6 @@ class NodeGuardian(Speaking):
     def _on_drained(self, number: int, *, complete: bool) -> None:
         self._drained.setdefault(number, complete)
         if len(self._drained) == len(self._places) and self._drain_for is not None:
-            for _, guardian in self._cluster.guardians():
-                self.send(guardian, Farewell(self._cluster.node_id))
+            self._say_all(Farewell(self._cluster.node_id))
             self.send(self._drain_for, NodeDrained(all(self._drained.values())))
             self._drain_for = self.myAddress  # nobody is told twice, and nothing started again

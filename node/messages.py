@@ -45,6 +45,7 @@ class Beat:
         guardian: Where to answer.
         shards: Their names …
         addresses: … and where they are; None: nowhere at the moment.
+        is_leaving: Its rooms are to move elsewhere, because it ends.
         known: The other nodes that it knows …
         guardians: … and their guardians.
     """
@@ -54,6 +55,7 @@ class Beat:
     guardian: ActorAddress
     shards: tuple[str, ...]
     addresses: tuple[ActorAddress | None, ...]
+    is_leaving: bool
     known: tuple[str, ...]
     guardians: tuple[ActorAddress, ...]
 
@@ -67,10 +69,21 @@ class Farewell:
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """To a shard: all shards there are, and where; None: nowhere at the moment."""
+    """To a shard: all shards there are, and where; None: nowhere at the moment.
+
+    No room lives on those in `leaving` any more: they hand over what they have, and end.
+    """
 
     names: tuple[str, ...]
     addresses: tuple[ActorAddress | None, ...]
+    leaving: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardLeft:
+    """From a shard that is leaving: no room lives on it any more."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,5 +211,5 @@ class NodeDrained:
 
 allow(StartShard, ShardReady, ShardFailed, DrainShard, ShardDrained)
 allow(Beat, Farewell)
-allow(Members, Forward, Forwarded, Moved, MovedHeard)
+allow(Members, ShardLeft, Forward, Forwarded, Moved, MovedHeard)
 allow(AskNode, NodeState, DrainNode, NodeDrained)

@@ -41,12 +41,16 @@ class Move:
     """One shard's way from one view to the next.
 
     Args:
-        others: The other shards of the new view, and where they are; None: nowhere yet.
+        homes: The shards that rooms live on from now on.
+        others: All other shards, those that are leaving too, and where they are; None: nowhere.
         view: The new view.
         now: Monotonic seconds.
     """
 
-    def __init__(self, others: dict[str, Any], view: bytes, now: float) -> None:
+    def __init__(
+        self, homes: tuple[str, ...], others: dict[str, Any], view: bytes, now: float
+    ) -> None:
+        self.homes = homes
         self.others = others
         self.view = view
         self.is_settled = False  # this shard is, and has said so
@@ -84,14 +88,11 @@ class Move:
 
 
 def shares(
-    facts: Iterable[WorkerFacts], shards: Iterable[str], here: str
+    facts: Iterable[WorkerFacts], shards: Iterable[str]
 ) -> dict[str, tuple[WorkerFacts, ...]]:
-    """Whose these workers are now that these are the shards; every shard but `here` has a share.
-
-    What belongs here is under that name too, if there is any.
-    """
-    placement = Placement([*shards, here])
-    found: dict[str, list[WorkerFacts]] = {name: [] for name in placement.shards if name != here}
+    """Whose these workers are, now that rooms live on these shards."""
+    placement = Placement(shards)
+    found: dict[str, list[WorkerFacts]] = {}
     for each in facts:
         owner = placement.owner(room_route(each.room_name, each.key.room_id))
         found.setdefault(owner, []).append(each)

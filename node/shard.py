@@ -47,6 +47,7 @@ from .messages import (
     MovedHeard,
     ShardDrained,
     ShardFailed,
+    ShardLeft,
     ShardReady,
     StartShard,
 )
@@ -81,7 +82,8 @@ class ShardHost(Speaking):
     def receiveMsg_Members(self, members: Members, sender: ActorAddress) -> None:
         """Who is there."""
         if self._running is not None:
-            self._running.meet(dict(zip(members.names, members.addresses, strict=True)))
+            shards = dict(zip(members.names, members.addresses, strict=True))
+            self._running.meet(shards, members.leaving, sender)
 
     def receiveMsg_Forward(self, forward: Forward, sender: ActorAddress) -> None:
         """From another shard."""
@@ -146,6 +148,7 @@ class Shard:
         greenroom = replace(settings.greenroom, shard=number)
         self._telemetry = Telemetry(greenroom, data_dir=settings.shard_dir(number))
         self.posts = Posts()
+        self._guardian: Any = None
         self._intake = Intake(self._telemetry)
         self._name = shard_name(greenroom.node_id, number)
         self._mover = ThreadPoolExecutor(1, "greenroom-mover")
@@ -185,9 +188,14 @@ class Shard:
 
     # ── other shards ─────────────────────────────────────────────────────────────────────────
 
-    def meet(self, shards: dict[str, Any]) -> None:
-        """These are all the shards now, and where they are."""
-        self._on_link(partial(self._gateway.meet, shards))
+    def meet(self, shards: dict[str, Any], leaving: tuple[str, ...], guardian: Any) -> None:
+        """These are all the shards now, and where they are; some are about to end."""
+        self._guardian = guardian
+        self._on_link(partial(self._gateway.meet, shards, leaving))
+
+    def left(self) -> None:
+        """As `gateway.Rooms`."""
+        self.posts.put(self._guardian, ShardLeft(self.number))
 
     def release(self, shards: tuple[str, ...]) -> None:
         """As `gateway.Rooms`; it blocks until the shard is done, so not on the link's thread."""
