@@ -29,8 +29,7 @@ from .schedule import SeededDispatcher, SeededSchedule
 from .timers import Period
 from .watchdog import Watchdog
 
-# In an inbox: look again at the state of the base.
-LOOK: Final = object()
+LOOK: Final = object()  # in an inbox: look again at the state of the base
 
 
 class InProcessBase:
@@ -38,9 +37,7 @@ class InProcessBase:
 
     *Threaded*: after `start()` a thread of its own runs the actors, and any thread may tell, ask
     and listen. *Pumped*: never started; ask, listen and `run_until_idle` run the actors on the
-    thread that calls them.
-
-    Messages go by reference: whoever sends one must not change it any more.
+    thread that calls them. Messages go by reference: nobody may change one that was sent.
 
     Args:
         clock: Timers run on its monotonic time. A VirtualClock only with a pumped base.
@@ -180,9 +177,9 @@ class InProcessBase:
         return self._driver.broken is not None
 
     def barrier(self, timeout_seconds: float | None = None) -> bool:
-        """Wait until all that entered before, by the door or a mailbox, is done.
+        """Wait until all that entered before, and what it caused, is done.
 
-        And what it caused; pumped, this is `run_until_idle`. Closed: there is nothing to wait for.
+        Pumped, this is `run_until_idle`. Closed: there is nothing to wait for.
 
         Returns:
             False when the time was over first.

@@ -14,9 +14,18 @@ from greenroom.actors.stats_worker import RecorderMoved, StatsWorker
 from greenroom.actors.supervisor import Supervisor
 from greenroom.actors.timer import Timer
 from greenroom.messages import outputs, stats
-from greenroom.messages.calls import CALLS, TrackStatsBatch
-from greenroom.messages.control import AskWorkers, ChildFailed, Drain, Input, Replayed, RestartDue
+from greenroom.messages.calls import CALLS
+from greenroom.messages.control import (
+    AskWorkers,
+    ChildFailed,
+    Drain,
+    Input,
+    Replayed,
+    RestartDue,
+    Shared,
+)
 from greenroom.messages.endpoints import EndpointInput
+from greenroom.messages.handoff import AskReleased
 from greenroom.messages.outputs import NotifierInput, Notify, RecorderCommand
 from greenroom.messages.stats import FlushTick, WorkerClosed, WorkerCommand
 
@@ -31,12 +40,12 @@ def told_of(actor: type[GreenroomActor]) -> set[type]:
 
 def test_the_supervisor_handles_every_call_and_every_dead_letter_that_is_replayed() -> None:
     replayed = set(get_args(Replayed))
-    own = {FlushTick, RestartDue, TrackStatsBatch} | PASSED_ON
+    own = {FlushTick, RestartDue, *get_args(Shared)} | PASSED_ON
     assert set(Supervisor.stamped_handlers) == {*CALLS} | own | replayed
 
 
 def test_the_supervisor_handles_every_report_and_question() -> None:
-    reports = {AskWorkers, ChildFailed, Drain, Estate, HeirBegan, DeadEnvelope} | {
+    reports = {AskWorkers, AskReleased, ChildFailed, Drain, Estate, HeirBegan, DeadEnvelope} | {
         stats.FlushSlice,
         WorkerClosed,
         stats.SampleSkipped,

@@ -328,31 +328,3 @@ def test_a_report_about_a_worker_that_is_not_known_is_ignored() -> None:
 
     assert supervisor.tell(WorkerClosed(Incarnation(99), AT_NS)) == []
     assert supervisor.reporter.failures == []
-
-
-def test_of_statistics_that_came_together_each_counts_and_malformed_bytes_lose_no_other() -> None:
-    supervisor = started()
-    supervisor.enter(joined())
-    good = track_stats()
-    broken = calls.TrackStats(ROOM_ID, ROOM_NAME, key(), b"\xff")
-
-    told = supervisor.enter(calls.TrackStatsBatch((good, broken, good)))
-
-    assert [type(message) for _, message in told] == [TrackStat, TrackStat]
-    assert supervisor.ports.metrics.lost() == 1
-
-
-def test_a_failure_in_the_midst_of_statistics_is_that_ones_and_the_rest_follow_it() -> None:
-    supervisor = started()
-    supervisor.enter(joined())
-    good = track_stats()
-    poison = calls.TrackStats(ROOM_ID, ROOM_NAME, key(), 7)  # type: ignore[arg-type]
-
-    before = supervisor.enter(calls.TrackStatsBatch((good, poison, good, good)))
-    after = supervisor.tell(Restart())
-
-    assert [type(message) for _, message in before] == [TrackStat, ChildFailed]
-    (_, failure) = before[1]
-    assert isinstance(failure, ChildFailed)
-    assert failure.letter.message == "TrackStats"
-    assert [type(message) for _, message in after] == [TrackStat, TrackStat]
