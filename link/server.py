@@ -109,6 +109,7 @@ class LinkServer:
             raise
         self.addresses = tuple(_actual(address, sock) for address, sock, _ in self._sockets)
         self.loop = new_event_loop()
+        self._ends = asyncio.Event()
         self._servers: list[asyncio.AbstractServer] = []
         self._thread = threading.Thread(
             target=self._run, name="greenroom-link-server", daemon=True
@@ -130,7 +131,7 @@ class LinkServer:
     def close(self) -> None:
         """Hang up on everybody, and end the thread."""
         if self._thread.is_alive():
-            self.loop.call_soon_threadsafe(self.loop.stop)
+            self.loop.call_soon_threadsafe(self._ends.set)
             self._thread.join(CLOSE_SECONDS)
         elif not self.loop.is_closed():  # it was never started
             self.loop.close()
@@ -140,17 +141,20 @@ class LinkServer:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        for address, sock, _ in self._sockets:
-            self._servers.append(self.loop.run_until_complete(self._serve(address, sock)))
         try:
-            self.loop.run_forever()
+            self.loop.run_until_complete(self._live())
         finally:
-            for peer in [*self.peers, *self.joining]:
-                peer.hang_up()
-            for server in self._servers:
-                server.close()
-            self.loop.run_until_complete(asyncio.sleep(0))
             self.loop.close()
+
+    async def _live(self) -> None:
+        for address, sock, _ in self._sockets:
+            self._servers.append(await self._serve(address, sock))
+        await self._ends.wait()
+        for peer in [*self.peers, *self.joining]:
+            peer.hang_up()
+        for server in self._servers:
+            server.close()
+        await asyncio.sleep(0)  # the transports close
 
     async def _serve(self, address: Address, sock: socket.socket) -> asyncio.AbstractServer:
         def peer() -> Peer:

@@ -18,7 +18,7 @@ PREAMBLE: Final = b"GRL\x01"
 TIMEOUT_SECONDS: Final = 30.0  # only a failure ever takes that long
 
 
-class Closed(Exception):
+class ClosedError(Exception):
     """The server hung up."""
 
 
@@ -53,7 +53,7 @@ class RawClient:
         """The next frame.
 
         Raises:
-            Closed: There is none.
+            ClosedError: There is none.
         """
         (length,) = struct.unpack(">I", self._exactly(4))
         frame: list[Any] = msgpack.unpackb(self._exactly(length))
@@ -66,7 +66,7 @@ class RawClient:
             except (ConnectionResetError, BrokenPipeError):
                 data = b""
             if not data:
-                raise Closed
+                raise ClosedError
             self._buffer += data
         taken, self._buffer = self._buffer[:size], self._buffer[size:]
         return taken
@@ -96,7 +96,7 @@ class RawClient:
         while True:
             try:
                 self.receive()
-            except Closed:
+            except ClosedError:
                 return True
 
 
