@@ -30,6 +30,7 @@ from ..messages.ids import (
 )
 
 HEADS: Final = 65_536  # remembered; some 600 bytes each
+HEAD_BYTES: Final = 1_024  # a longer one is read anew each time, so that memory is bounded
 EVERYWHERE: Final = "*"  # the route of what concerns all shards; no room's: see `route_of`
 _SHAPE: Final = 9
 _CALLS: Final = frozenset(CALLS)
@@ -116,6 +117,17 @@ class Packer:
         return packed
 
 
+def count_of(payload: bytes) -> int:
+    """How many items a payload says it has, by its first bytes alone; -1: it is no payload."""
+    values = msgpack.Unpacker(max_buffer_size=16)
+    values.feed(payload[:8])
+    try:
+        size: int = values.read_array_header()
+    except (ValueError, msgpack.UnpackException):
+        return -1
+    return -1 if size % 2 else size // 2
+
+
 class Unpacker:
     """Reads payloads; remembers heads, so that a track's key is decoded and checked once."""
 
@@ -125,23 +137,23 @@ class Unpacker:
         self._heads: dict[bytes, Head] = {}
 
     def items(self, payload: bytes) -> Iterator[Item]:
-        """The items of a payload, their contents unread.
+        """The items of a payload, unread: `call` and `route` judge them one by one.
 
         Raises:
-            DecodeError: It is no payload.
+            DecodeError: It is no payload, from here on.
         """
+        # value by value, as no limit of `unpackb` keeps 16 MB from being millions of lists
+        values = msgpack.Unpacker(
+            max_buffer_size=max(1, len(payload)), max_array_len=0, max_map_len=0, max_ext_len=0
+        )
+        values.feed(payload)
         try:
-            flat = msgpack.unpackb(payload, max_map_len=0, max_ext_len=0)
+            left = values.read_array_header() // 2
+            while left:
+                left -= 1
+                yield values.unpack(), values.unpack()
         except (ValueError, msgpack.UnpackException) as error:
             raise _malformed(type(error).__name__, payload) from None
-        if type(flat) is not list or len(flat) % 2:
-            raise _malformed("no list of pairs", payload)
-        pairs = iter(flat)
-        for first in pairs:
-            second = next(pairs)
-            if type(second) is not bytes or type(first) not in (bytes, str):
-                raise _malformed("an item of other types", payload)
-            yield first, second
 
     def call(self, first: bytes | str, second: bytes) -> Call:
         """The call that an item is.
@@ -149,9 +161,13 @@ class Unpacker:
         Raises:
             DecodeError: It is none.
         """
+        if type(second) is not bytes:
+            raise DecodeError("malformed batch: an item of other types", length=0)
         if type(first) is bytes:
             head = self._heads.get(first) or self._learn(first)
             return TrackStats(head.room_id, head.room_name, head.key, second)
+        if type(first) is not str:
+            raise DecodeError("malformed batch: an item of other types", length=0)
         call = decode(second)
         if type(call) not in _CALLS or type(call) is TrackStats:
             raise DecodeError("not a call", tag=type(call).__name__, length=len(second))
@@ -163,9 +179,11 @@ class Unpacker:
         Raises:
             DecodeError: Its head is malformed.
         """
+        if type(first) is bytes:
+            return route_of_head(self._heads.get(first) or self._learn(first))
         if type(first) is str:
             return first
-        return route_of_head(self._heads.get(first) or self._learn(first))  # type: ignore[arg-type]
+        raise DecodeError("malformed batch: an item of other types", length=0)
 
     def _learn(self, packed: bytes) -> Head:
         try:
@@ -190,6 +208,8 @@ class Unpacker:
             )
         except (ValueError, TypeError, msgpack.UnpackException) as error:
             raise _malformed(f"{type(error).__name__}", packed) from None
+        if len(packed) > HEAD_BYTES:
+            return head
         if len(self._heads) >= HEADS:
             for old in [*self._heads][: HEADS // 2]:  # those that were learnt first
                 del self._heads[old]

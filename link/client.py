@@ -90,8 +90,10 @@ class ConnectedTelemetry(TelemetryCalls):
         Returns:
             False when the time ran out: they are kept, and sent when the node is there.
         """
+        if self._outbound.is_idle:
+            return True
         self._courier.urge()
-        return self._outbound.wait(timeout)
+        return self._outbound.wait(Limit(timeout).left())
 
     def statistics(self) -> LinkStatistics:
         """What became of the calls of this process."""
@@ -107,14 +109,12 @@ class ConnectedTelemetry(TelemetryCalls):
             Whether everything took effect in time; what did not is lost, counted and logged.
         """
         if self._closed:
-            return not self._outbound.statistics().dropped
+            return not self._outbound.statistics().dropped.get("closed")
         limit = Limit(timeout)
-        seen = self._outbound.statistics()
-        if seen.waiting or seen.unacknowledged:
-            self.sync(limit.left())
+        self.sync(limit.left())
         self._closed = True
         lost = self._outbound.close()
-        self._courier.stop(EXIT_SECONDS)
+        self._courier.stop(EXIT_SECONDS if timeout is None else min(EXIT_SECONDS, timeout))
         if lost:
             _log.error("%d calls were lost: the node did not acknowledge them in time", lost)
         return not lost
@@ -133,8 +133,8 @@ class ConnectedTelemetry(TelemetryCalls):
         if not self._is_known_to_finalizers:
             self._is_known_to_finalizers = True
             for name in _FINALIZERS:
-                if name in sys.modules:
-                    finalize = sys.modules[name].Finalize
+                finalize = getattr(sys.modules.get(name), "Finalize", None)
+                if finalize is not None:
                     finalize(None, _at_exit, args=(weakref.ref(self),), exitpriority=10)
         self._courier.rouse()
 

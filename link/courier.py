@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from ..errors import ConfigError, LinkError
+from ..errors import ConfigError, GreenroomError, LinkError
 from .dialing import READ_BYTES, Connection, Dialer
-from .frames import Ack, Drain, Frame, Ping, Pong, Refused, to_bytes
+from .frames import Ack, Drain, Ping, Pong, Refused, to_bytes
 from .outbound import ENOUGH, Outbound
 
 LINGER_SECONDS: Final = 0.02  # a batch waits so long for more calls, if the last one is as recent
@@ -25,6 +25,9 @@ IDLE_SECONDS: Final = 1.0  # how long a call that came at the very moment of fal
 PING_SECONDS: Final = 5.0
 SILENT_SECONDS: Final = 15.0
 LOG_SECONDS: Final = 60.0
+BATCH_BYTES_MAX: Final = 1_048_576  # whatever a node says
+_NOTHING: Final = memoryview(b"")
+_PING: Final = to_bytes(Ping())
 _BUSY: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _log = logging.getLogger("greenroom.link")
 
@@ -35,8 +38,7 @@ class Courier:
     Args:
         dialer: Makes connections.
         client_id: Of the outbound.
-        begin: Called on the thread before it dials for the first time, and whenever nobody
-            answers: may start a node.
+        begin: Called on the thread whenever nobody answers: may start a node.
     """
 
     def __init__(
@@ -73,14 +75,22 @@ class Courier:
         self.rouse()
 
     def _start(self) -> None:
+        """Start the thread; where that cannot be, the next call tries again."""
         with self._lock:
             if self._thread is not None or self._stopped:
                 return
-            self._woken, self._bell = socket.socketpair()
-            self._woken.setblocking(False)  # noqa: FBT003  # the standard library's form
-            self._bell.setblocking(False)  # noqa: FBT003
-            self._thread = threading.Thread(target=self._run, name="greenroom-link", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="greenroom-link", daemon=True)
+            try:
+                self._woken, self._bell = socket.socketpair()
+                self._woken.setblocking(False)  # noqa: FBT003  # the standard library's form
+                self._bell.setblocking(False)  # noqa: FBT003
+                thread.start()
+            except (OSError, RuntimeError) as error:  # no descriptor, no thread, or the very end
+                self._close_bell()
+                self._outbound.sleep_until(0)
+                self._say(error)
+            else:
+                self._thread = thread
 
     def stop(self, timeout_seconds: float | None) -> None:
         """Hang up and end the thread."""
@@ -90,6 +100,11 @@ class Courier:
         if thread is not None and thread is not threading.current_thread():
             self.rouse()
             thread.join(timeout_seconds)
+
+    def _close_bell(self) -> None:
+        for end in (self._bell, self._woken):
+            if end is not None:
+                end.close()
 
     def disown(self) -> None:
         """This is a forked child: close its copies of the parent's descriptors, say nothing."""
@@ -105,28 +120,38 @@ class Courier:
         while not self._stopped:
             began = time.monotonic()
             try:
-                self._connection = self._dialer.dial(self._client_id)
-                self._outbound.connects += 1
-                self._outbound.connected = True
-                self._converse(self._connection)
-            except (OSError, LinkError, ConfigError) as error:
+                self._meet()
+            except Exception as error:  # noqa: BLE001  # the top of a thread that must not end
                 self._say(error)
-            finally:
-                self._outbound.connected = False
-                if self._connection is not None:
-                    self._connection.close()
-                    self._connection = None
             if self._stopped:
                 break
             if time.monotonic() - began > RETRY_MAX_SECONDS:
                 wait = RETRY_MIN_SECONDS  # it went well for a while
-            elif self._begin is not None:
-                self._begin()
             self._pause(wait * random.uniform(0.5, 1.0))
             wait = min(2 * wait, RETRY_MAX_SECONDS)
-        for end in (self._bell, self._woken):
-            if end is not None:
-                end.close()
+        self._close_bell()
+
+    def _meet(self) -> None:
+        """Connect, and carry calls until that connection ends.
+
+        Raises:
+            OSError, LinkError, ConfigError: There is none, or it ended unasked.
+        """
+        try:
+            connection = self._dialer.dial(self._client_id)
+        except (OSError, LinkError, ConfigError):
+            if self._begin is not None and not self._stopped:
+                self._begin()
+            raise
+        self._connection = connection
+        self._outbound.connects += 1
+        self._outbound.connected = True
+        try:
+            self._converse(connection)
+        finally:
+            self._outbound.connected = False
+            self._connection = None
+            connection.close()
 
     def _pause(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -140,40 +165,52 @@ class Courier:
         Raises:
             OSError, LinkError: It ended in another way than asked for.
         """
-        outbound, window = self._outbound, max(1, connection.welcome.window)
-        outbound.batch_bytes = connection.welcome.batch_bytes or outbound.batch_bytes
-        out = memoryview(b"".join(outbound.again()))
-        talk = _Talk()
+        outbound, sock = self._outbound, connection.sock
+        outbound.begin_anew()
+        outbound.batch_bytes = min(max(1, connection.welcome.batch_bytes), BATCH_BYTES_MAX)
+        talk = _Talk(connection.welcome.window)
+        self._obey_all(connection, talk)  # what came together with the welcome
         while not self._stopped:
-            now = time.monotonic()
             outbound.sleep_until(None)
-            if not talk.draining and not out and outbound.unacked_batches < window:
-                waiting = len(outbound.waiting)
-                due = talk.sent_at + LINGER_SECONDS
-                if waiting and (self._urged or waiting >= ENOUGH or now >= due):
-                    frame = outbound.pack()
-                    if frame is not None:
-                        out, talk.sent_at = memoryview(frame), now
-                if not outbound.waiting:
-                    self._urged = False
-            if out:
-                out = _send(connection.sock, out)
-            if talk.draining and not outbound.unacked_batches:
+            now = time.monotonic()
+            if not talk.out:
+                talk.out = self._next(talk, now)
+            if talk.out:
+                left = _send(sock, talk.out)
+                if len(left) < len(talk.out):
+                    talk.sent_at = now
+                talk.out = left
+            if talk.last is not None and outbound.is_acked(talk.last):
                 return
-            if not out and now - talk.heard_at > PING_SECONDS and outbound.unacked_batches:
-                if now - talk.heard_at > SILENT_SECONDS:
+            quiet = now - max(talk.heard_at, talk.sent_at)
+            if outbound.unacked_batches and quiet > PING_SECONDS:
+                if quiet > SILENT_SECONDS:
                     raise LinkError(f"{connection.peer} has been silent for {SILENT_SECONDS:g} s")
-                if now - talk.asked_at > PING_SECONDS:
-                    out, talk.asked_at = memoryview(to_bytes(Ping())), now
-                    continue
-            seconds = self._sleep_seconds(talk, window, out)
-            if self._poll(connection.sock, writes=bool(out), seconds=seconds):
+                if not talk.out and now - talk.asked_at > PING_SECONDS:
+                    talk.asked_at = now
+                    talk.out = _send(sock, memoryview(_PING))
+            if self._poll(sock, writes=bool(talk.out), seconds=self._sleep_seconds(talk)):
                 self._hear(connection, talk)
 
-    def _sleep_seconds(self, talk: _Talk, window: int, out: memoryview) -> float:
+    def _next(self, talk: _Talk, now: float) -> memoryview:
+        """The next frame to send now; empty: none."""
+        outbound = self._outbound
+        if talk.last is not None:
+            return _NOTHING
+        frame = outbound.again(talk.window)
+        if frame is None and outbound.unacked_batches < talk.window:
+            waiting = len(outbound.waiting)
+            due = talk.sent_at + LINGER_SECONDS
+            if waiting and (self._urged or waiting >= ENOUGH or now >= due):
+                frame = outbound.pack()
+            if not outbound.waiting:
+                self._urged = False
+        return _NOTHING if frame is None else memoryview(frame)
+
+    def _sleep_seconds(self, talk: _Talk) -> float:
         """How long nothing is to be done, and what the callers are to wake the thread for."""
         outbound = self._outbound
-        if out or talk.draining or outbound.unacked_batches >= window:
+        if talk.out or talk.last is not None or outbound.unacked_batches >= talk.window:
             return PING_SECONDS  # an ack or a free socket comes first
         since = time.monotonic() - talk.sent_at
         if outbound.waiting or since <= LINGER_SECONDS:
@@ -195,20 +232,20 @@ class Courier:
                 raise LinkError(f"{connection.peer} closed the connection")
             talk.heard_at = time.monotonic()
             connection.reader.feed(data)
-            for frame in connection.reader.frames():
-                self._obey(frame, talk)
+            self._obey_all(connection, talk)
             if len(data) < READ_BYTES and not isinstance(connection.sock, ssl.SSLSocket):
                 return
 
-    def _obey(self, frame: Frame, talk: _Talk) -> None:
-        if isinstance(frame, Ack):
-            self._outbound.acked(frame.sequence)
-        elif isinstance(frame, Drain):
-            talk.draining = True
-        elif isinstance(frame, Refused):
-            raise LinkError(frame.text, frame.code)
-        elif not isinstance(frame, Pong):
-            raise LinkError(f"a {type(frame).__name__} from a node")
+    def _obey_all(self, connection: Connection, talk: _Talk) -> None:
+        for frame in connection.reader.frames():
+            if isinstance(frame, Ack):
+                self._outbound.acked(frame.sequence)
+            elif isinstance(frame, Drain):
+                talk.last = frame.sequence
+            elif isinstance(frame, Refused):
+                raise LinkError(frame.text, frame.code)
+            elif not isinstance(frame, Pong):
+                raise LinkError(f"a {type(frame).__name__} from a node")
 
     def _poll(self, sock: socket.socket | None, *, writes: bool, seconds: float) -> bool:
         """Sleep until the node says something (True), takes more, or somebody rings."""
@@ -225,6 +262,7 @@ class Courier:
         return sock is not None and bool(events.get(sock.fileno(), 0) & ~select.POLLOUT)
 
     def _say(self, error: Exception) -> None:
+        """Log why there is no link, now and then; a bug with its traceback."""
         now = time.monotonic()
         if now - self._logged_at >= LOG_SECONDS and not self._stopped:
             self._logged_at = now
@@ -233,18 +271,21 @@ class Courier:
                 self._dialer.address,
                 error,
                 len(self._outbound.waiting),
+                exc_info=None if isinstance(error, OSError | GreenroomError) else error,
             )
 
 
 class _Talk:
     """What is known of the present connection."""
 
-    __slots__ = ("asked_at", "draining", "heard_at", "sent_at")
+    __slots__ = ("asked_at", "heard_at", "last", "out", "sent_at", "window")
 
-    def __init__(self) -> None:
+    def __init__(self, window: int) -> None:
+        self.window = max(1, window)
+        self.out = _NOTHING  # what the socket has not taken yet of the present frame
+        self.last: int | None = None  # batch that the node takes before it ends; None: no end yet
         self.heard_at = self.asked_at = time.monotonic()
         self.sent_at = 0.0
-        self.draining = False
 
 
 def _send(sock: socket.socket, out: memoryview) -> memoryview:

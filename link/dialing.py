@@ -135,6 +135,7 @@ def new_client_id() -> bytes:
 
 
 def _connect_unix(path: str) -> socket.socket:
+    Path(path).lstat()  # that nothing is there says more than where it would be
     check_directory(Path(path).parent)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

@@ -22,6 +22,7 @@ VERSION: Final = 1
 PREAMBLE: Final = b"GRL" + bytes([VERSION])  # what each side sends first
 HANDSHAKE_MAX: Final = 4096  # bytes of a frame of somebody who has not joined
 FRAME_MAX: Final = CALL_MAX + 65_536  # one call of the largest size, and what is around it
+BATCH_CALLS_MAX: Final = 8_192  # four times what fills a batch; bounds what one frame may cost
 ID_BYTES: Final = 16
 NONCE_BYTES: Final = 32
 _LENGTH: Final = struct.Struct(">I")
@@ -64,8 +65,8 @@ class Refused(NamedTuple):
 class Batch(NamedTuple):
     """Client: `calls` calls. A sequence that the server has already is acknowledged again."""
 
-    sequence: int  # 1, 2, 3 … of this client id
-    calls: int
+    sequence: int  # 1, 2, 3 … of this client id; on one connection each is above the last
+    calls: int  # at most BATCH_CALLS_MAX
     payload: bytes  # see batches.py
 
 
@@ -76,7 +77,9 @@ class Ack(NamedTuple):
 
 
 class Drain(NamedTuple):
-    """Server: it takes no more batches here; look for another server."""
+    """Server: it takes no batch after this one; look for another server."""
+
+    sequence: int  # the last that it took of this connection; 0: none
 
 
 class Ping(NamedTuple):

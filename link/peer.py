@@ -11,7 +11,9 @@ import struct
 from typing import TYPE_CHECKING, Final, cast
 
 from ..errors import LinkError
+from .batches import count_of
 from .frames import (
+    BATCH_CALLS_MAX,
     FRAME_MAX,
     ID_BYTES,
     NONCE_BYTES,
@@ -19,6 +21,7 @@ from .frames import (
     Answer,
     Ask,
     Batch,
+    Drain,
     Frame,
     FrameReader,
     Hello,
@@ -35,7 +38,9 @@ if TYPE_CHECKING:
     from .server import LinkServer
 
 JOIN_SECONDS: Final = 5.0
+CLOSE_SECONDS: Final = 5.0  # for the last words to somebody who does not read them
 QUESTION_MAX: Final = 200
+ABOUT_MAX: Final = 200
 _UCRED: Final = struct.Struct("3i")  # pid, uid, gid
 _log = logging.getLogger("greenroom.link")
 
@@ -57,7 +62,10 @@ class Peer(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._is_asking = False
         self._has_joined = False
+        self._last = 0  # sequence of the last batch over this connection
         self._open: dict[int, bool] = {}  # batches that are not acknowledged: whether done
+        self._is_held = False  # by the server, as too much is in the shard
+        self._is_clogged = False  # it does not read what is written to it
         self.client_id = b""
         self.about = "somebody"
 
@@ -71,6 +79,9 @@ class Peer(asyncio.Protocol):
             code = "drain" if self._server.is_draining else "full"
             self.refuse(code, "this node takes no more clients")
             return
+        if self._kind != "unix":  # a machine that vanished must not keep its place for ever
+            sock = transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         settings = self._server.settings
         self._timer = self._server.loop.call_later(JOIN_SECONDS, self.hang_up)
         self._transport.write(PREAMBLE)
@@ -107,8 +118,7 @@ class Peer(asyncio.Protocol):
                 raise LinkError(f"a {type(frame).__name__} before its join")
             self._join(frame)
         elif isinstance(frame, Batch):
-            if not self._server.is_draining:
-                self._server.take(self, frame)
+            self._take(frame)
         elif isinstance(frame, Ping):
             self.send(Pong())
         elif isinstance(frame, Ask):
@@ -127,8 +137,11 @@ class Peer(asyncio.Protocol):
             if not is_proven(digest(secret, "client", *nonces), join.digest):
                 raise LinkError("the secret is not proven", "secret")
             proof = digest(secret, "server", *nonces)
+        if self._server.is_draining:
+            raise LinkError("this node takes no more clients", "drain")
+        about = join.about[:ABOUT_MAX]
         self.client_id = join.client_id
-        self.about = join.about if join.about.isprintable() else repr(join.about)
+        self.about = about if about.isprintable() else repr(about)
         self._has_joined = True
         self._reader.max_bytes = FRAME_MAX
         if self._timer is not None:
@@ -136,6 +149,18 @@ class Peer(asyncio.Protocol):
         self._server.joined(self)
         settings = self._server.settings
         self.send(Welcome(proof, settings.window, settings.batch_bytes))
+
+    def _take(self, batch: Batch) -> None:
+        if batch.sequence <= self._last:
+            raise LinkError(f"batch {batch.sequence} after {self._last}")
+        if len(self._open) >= self._server.settings.window:
+            raise LinkError(f"more than {len(self._open)} batches unacknowledged")
+        if not 1 <= batch.calls == count_of(batch.payload) <= BATCH_CALLS_MAX:
+            raise LinkError(f"a batch of {batch.calls} calls that holds others, or too many")
+        if not self._server.is_draining:
+            self._last = batch.sequence
+            self._open[batch.sequence] = False
+            self._server.take(self, batch)
 
     def _ask(self, ask: Ask) -> None:
         if self._is_asking or len(ask.question) > QUESTION_MAX:
@@ -157,9 +182,9 @@ class Peer(asyncio.Protocol):
 
         answer.add_done_callback(say)
 
-    def open(self, sequence: int) -> None:
-        """A batch is on its way through the node."""
-        self._open[sequence] = False
+    def drain(self) -> None:
+        """What it sends from now on is not taken any more."""
+        self.send(Drain(self._last))
 
     def done(self, sequence: int) -> int:
         """It took effect: the last one that did with all before it; 0: an earlier one has not."""
@@ -190,16 +215,37 @@ class Peer(asyncio.Protocol):
         self.hang_up()
 
     def hang_up(self) -> None:
-        """Close the connection, once what was written to it is sent."""
-        if self._transport is not None:
-            self._transport.close()
+        """Close the connection, once what was written to it is sent, if that is soon."""
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.close()
+            if transport.get_write_buffer_size():
+                self._server.loop.call_later(CLOSE_SECONDS, transport.abort)
 
-    def pause(self) -> None:
-        """Read nothing more until `resume()`."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.pause_reading()
+    def hold(self) -> None:
+        """Read nothing more until `let_go()`."""
+        self._is_held = True
+        self._read_or_not()
 
-    def resume(self) -> None:
+    def let_go(self) -> None:
         """Read on."""
-        if self._transport is not None and not self._transport.is_closing():
+        self._is_held = False
+        self._read_or_not()
+
+    def pause_writing(self) -> None:
+        """It does not read: all that is said to it answers something, so hear nothing more."""
+        self._is_clogged = True
+        self._read_or_not()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._is_clogged = False
+        self._read_or_not()
+
+    def _read_or_not(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._is_held or self._is_clogged:
+            self._transport.pause_reading()
+        else:
             self._transport.resume_reading()

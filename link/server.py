@@ -11,22 +11,24 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from ..adapters.loops import new_event_loop
-from ..errors import LifecycleError
+from ..errors import ConfigError, LifecycleError
 from ..runtime.secure.secret import Secret
 from .address import Address
-from .frames import Ack, Batch, Drain
-from .intake import Taker
+from .frames import Ack, Batch
+from .intake import RECENT, Taker
 from .listening import listen
 from .outbound import BATCH_BYTES, WINDOW
-from .peer import Peer
+from .peer import JOIN_SECONDS, Peer
 
 CLIENTS_MAX: Final = 4_096
 JOINING_MAX: Final = 128
 CALLS_MAX: Final = 65_536  # in the shard at once; more stay in the sockets and with the clients
+BYTES_MAX: Final = 67_108_864  # likewise: a thousand full batches
 CLOSE_SECONDS: Final = 2.0
 _log = logging.getLogger("greenroom.link")
 
@@ -47,6 +49,10 @@ class LinkSettings:
         window: Batches of a client that may be unacknowledged.
         batch_bytes: How long they should be at most.
         calls_max: Calls that may be on their way through the shard at once.
+        bytes_max: As many bytes of them.
+
+    Raises:
+        ConfigError: They do not fit together.
     """
 
     addresses: tuple[Address, ...]
@@ -58,6 +64,17 @@ class LinkSettings:
     window: int = WINDOW
     batch_bytes: int = BATCH_BYTES
     calls_max: int = CALLS_MAX
+    bytes_max: int = BYTES_MAX
+
+    def __post_init__(self) -> None:
+        """Refuse what would let anybody in, or forget batches that may come again."""
+        kinds = {address.kind for address in self.addresses}
+        if self.secret is None and kinds - {"unix"}:
+            raise ConfigError("secret: clients at other than Unix sockets must prove one")
+        if self.tls is None and "tls" in kinds:
+            raise ConfigError("tls: a tls:// address needs a certificate")
+        if not 1 <= self.window <= RECENT:
+            raise ConfigError(f"window: 1 to {RECENT}, got {self.window}")
 
 
 class LinkServer:
@@ -78,9 +95,10 @@ class LinkServer:
         self.answer = answer
         self.peers: set[Peer] = set()
         self.joining: dict[Peer, None] = {}  # those who have not joined, the oldest first
-        self._calls = 0  # in the shard
-        self._paused: deque[Peer] = deque()
-        self._done: deque[tuple[Peer, int, int]] = deque()
+        self._calls = self._bytes = 0  # in the shard
+        self._held: deque[Peer] = deque()
+        self._done: deque[tuple[Peer, int, int, int]] = deque()
+        self._will_acknowledge = False
         self._draining = False
         self._sockets: list[tuple[Address, socket.socket, int]] = []
         try:
@@ -91,6 +109,7 @@ class LinkServer:
             raise
         self.addresses = tuple(_actual(address, sock) for address, sock, _ in self._sockets)
         self.loop = new_event_loop()
+        self._ends = asyncio.Event()
         self._servers: list[asyncio.AbstractServer] = []
         self._thread = threading.Thread(
             target=self._run, name="greenroom-link-server", daemon=True
@@ -112,25 +131,30 @@ class LinkServer:
     def close(self) -> None:
         """Hang up on everybody, and end the thread."""
         if self._thread.is_alive():
-            self.loop.call_soon_threadsafe(self.loop.stop)
+            self.loop.call_soon_threadsafe(self._ends.set)
             self._thread.join(CLOSE_SECONDS)
+        elif not self.loop.is_closed():  # it was never started
+            self.loop.close()
         self._close_sockets()
 
     # ── on the thread ────────────────────────────────────────────────────────────────────────
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        for address, sock, _ in self._sockets:
-            self._servers.append(self.loop.run_until_complete(self._serve(address, sock)))
         try:
-            self.loop.run_forever()
+            self.loop.run_until_complete(self._live())
         finally:
-            for peer in [*self.peers, *self.joining]:
-                peer.hang_up()
-            for server in self._servers:
-                server.close()
-            self.loop.run_until_complete(asyncio.sleep(0))
             self.loop.close()
+
+    async def _live(self) -> None:
+        for address, sock, _ in self._sockets:
+            self._servers.append(await self._serve(address, sock))
+        await self._ends.wait()
+        for peer in [*self.peers, *self.joining]:
+            peer.hang_up()
+        for server in self._servers:
+            server.close()
+        await asyncio.sleep(0)  # the transports close
 
     async def _serve(self, address: Address, sock: socket.socket) -> asyncio.AbstractServer:
         def peer() -> Peer:
@@ -138,8 +162,15 @@ class LinkServer:
 
         if address.kind == "unix":
             return await self.loop.create_unix_server(peer, sock=sock)
-        tls = self.settings.tls if address.kind == "tls" else None
-        return await self.loop.create_server(peer, sock=sock, ssl=tls)
+        if address.kind == "tcp":
+            return await self.loop.create_server(peer, sock=sock)
+        return await self.loop.create_server(
+            peer,
+            sock=sock,
+            ssl=self.settings.tls,
+            ssl_handshake_timeout=JOIN_SECONDS,
+            ssl_shutdown_timeout=CLOSE_SECONDS,
+        )
 
     def may_join(self, peer: Peer) -> bool:
         """Remember somebody new; the oldest who has not joined makes room."""
@@ -164,54 +195,58 @@ class LinkServer:
 
     def take(self, peer: Peer, batch: Batch) -> None:
         """Let a batch enter the shard; read no more of this peer while there is too much in it."""
-        peer.open(batch.sequence)
+        count, size = batch.calls, len(batch.payload)
+        on_done = partial(self._on_done, peer, batch.sequence, count, size)
         try:
-            self._taker.take(
-                peer.client_id,
-                batch.sequence,
-                batch.payload,
-                lambda: self._on_done(peer, batch.sequence, batch.calls),
-            )
+            self._taker.take(peer.client_id, batch.sequence, batch.payload, on_done)
         except LifecycleError as error:
             peer.refuse("broken", str(error))
             return
-        self._calls += batch.calls
-        if self._calls > self.settings.calls_max:
-            peer.pause()
-            self._paused.append(peer)
+        self._calls += count
+        self._bytes += size
+        if self._is_full:
+            peer.hold()
+            self._held.append(peer)
 
-    def _on_done(self, peer: Peer, sequence: int, count: int) -> None:
-        """A batch took effect; on whatever thread."""
-        self._done.append((peer, sequence, count))
-        if len(self._done) == 1:
+    @property
+    def _is_full(self) -> bool:
+        return self._calls > self.settings.calls_max or self._bytes > self.settings.bytes_max
+
+    def _on_done(self, peer: Peer, sequence: int, count: int, size: int) -> None:
+        """A batch took effect; on whatever thread, and on several at once."""
+        self._done.append((peer, sequence, count, size))
+        if not self._will_acknowledge:
+            self._will_acknowledge = True
             with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
                 self.loop.call_soon_threadsafe(self._acknowledge)
 
     def _acknowledge(self) -> None:
+        self._will_acknowledge = False  # before looking: what comes now rings again
         acks: dict[Peer, int] = {}
         while self._done:
-            peer, sequence, count = self._done.popleft()
+            peer, sequence, count, size = self._done.popleft()
             self._calls -= count
+            self._bytes -= size
             if done := peer.done(sequence):
                 acks[peer] = done
         for peer, sequence in acks.items():
             peer.send(Ack(sequence))
-        while self._paused and self._calls <= self.settings.calls_max:
-            self._paused.popleft().resume()
+        while self._held and not self._is_full:
+            self._held.popleft().let_go()
 
     async def _drain(self) -> bool:
         self._draining = True
         for server in self._servers:
             server.close()
         for peer in [*self.peers]:
-            peer.send(Drain())
+            peer.drain()
         while self._calls or self._done:
             await asyncio.sleep(0.01)
         return True
 
     @property
     def is_draining(self) -> bool:
-        """Whether batches are ignored: clients send them elsewhere, or again later."""
+        """Whether batches are ignored: clients send them to another server."""
         return self._draining
 
     def _close_sockets(self) -> None:

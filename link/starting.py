@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from ..errors import ConfigError
 from .address import Address, check_directory
 
 READY_SECONDS: Final = 15.0
@@ -45,7 +46,7 @@ class Starter:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # whoever waits here finds the node afterwards
                 if not self._answers():
                     self._start(directory)
-        except OSError as error:
+        except (OSError, ConfigError) as error:
             _log.error("no node could be started at %s: %s", self._address, error)
 
     def _start(self, directory: Path) -> None:
