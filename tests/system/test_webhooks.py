@@ -114,6 +114,10 @@ def test_what_waits_for_a_url_that_the_settings_lost_is_sent_when_they_have_it_a
         ("add", ["ftp://h"], {}, "endpoint.url: .*unsupported protocol"),
         ("add", ["http://h"], {"keys": ["x"]}, "endpoint.keys: no secret"),
         ("add", ["http://h"], {"id": "EP_1"}, "endpoint.id: is not set this way"),
+        ("add", ["http://h"], {"nope": 1}, "endpoint.nope: there is no such .* are url, keys"),
+        ("add", ["http://h"], {"policy": []}, "endpoint.policy: no policy"),
+        ("update", ["configured"], {"nope": 1}, "endpoint.nope: there is no such setting"),
+        ("update", ["configured"], {"origin": "extra"}, "endpoint.origin: is not set this way"),
     ],
     ids=str,
 )
