@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias, get_args
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 from .errors import ConfigError
 
@@ -18,6 +19,8 @@ CAPACITY: Final = 262_144  # several seconds of a full machine's statistics, som
 HANDLER_LIMIT_SECONDS: Final = 30.0  # the longest known, a restored mailbox, takes some seconds
 
 MOST_SECONDS: Final = 1e9  # every clock and timer can wait for so long
+
+_CREDENTIALS: Final = re.compile(r"^((?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#:]*):[^/?#]*@")
 
 
 def check_number(name: str, value: object, *, least: float, above: bool = False) -> None:
@@ -72,6 +75,21 @@ def check_texts(name: str, values: object) -> tuple[str, ...]:
     if isinstance(values, list | tuple) and all(is_text(item) for item in values):
         return tuple(values)
     raise ConfigError(f"{name}: expected a list of strings, got {values!r}")
+
+
+def hide_password(url: str, mask: str = "xxxxx") -> str:
+    """`url` with the password of its credentials, if there is one, masked.
+
+    Source: go-retryablehttp 0.7.7 redactURL.
+    """
+    return _CREDENTIALS.sub(rf"\1:{mask}@", url)
+
+
+def shown(settings: Any, **instead: object) -> str:
+    """A dataclass as its own `repr` shows it, with other values for some fields."""
+    names = (one.name for one in fields(settings) if one.repr)
+    values = (f"{name}={instead.get(name, getattr(settings, name))!r}" for name in names)
+    return f"{type(settings).__qualname__}({', '.join(values)})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +268,10 @@ class WebhookSettings:
                 "receivers would refuse an unsigned webhook"
             )
         check_policy("webhook.policy", self.policy)
+
+    def __repr__(self) -> str:
+        """Without secrets: passwords of URLs are masked."""
+        return shown(self, urls=tuple(hide_password(url) for url in self.urls))
 
     @property
     def delivery_policy(self) -> DeliveryPolicy:

@@ -7,8 +7,9 @@ is noticed by the process that runs, or by the next one at its start.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..errors import ConfigError
@@ -109,6 +110,24 @@ class EndpointCount:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """What was marked to be sent again.
+
+    Args:
+        by_endpoint: Its id -> how many of it.
+        left_out: The same of removed endpoints, which are not marked: nobody would send them.
+    """
+
+    by_endpoint: Mapping[str, int]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """How many were marked."""
+        return sum(self.by_endpoint.values())
+
+
 def select_deliveries(
     connection: sqlite3.Connection,
     wanted: DeliveryFilter,
@@ -200,31 +219,31 @@ def oldest_pending(connection: sqlite3.Connection) -> dict[str, DeliveryRecord]:
     return {record.endpoint: record for record in found if record is not None}
 
 
-def mark_deliveries(connection: sqlite3.Connection, ids: Iterable[int]) -> int:
+def mark_deliveries(connection: sqlite3.Connection, ids: Iterable[int]) -> Marked:
     """Have these sent again, or at once if they wait for another attempt.
 
     Returns:
-        How many of them that is; the others are not there, or are to be sent at once anyway.
+        Which of them that is; the others are not there, or are to be sent at once anyway. They
+        are marked 1,000 at a time: an error leaves those before it.
     """
-    with transaction(connection):
-        return connection.executemany(
-            f"{_MARK} WHERE id = ? AND {_IS_MARKABLE}", [(one,) for one in ids]
-        ).rowcount
+    return Marked(_mark(connection, list(ids), _IS_MARKABLE))
 
 
 def mark_sequences(
     connection: sqlite3.Connection,
     *,
+    known: Container[str],
     endpoint: str | None = None,
     room: str | None = None,
     key: str | None = None,
     from_sequence: int = 1,
     to_sequence: int | None = None,
-) -> int:
+) -> Marked:
     """Have a stretch of a room's or key's deliveries sent again, in their order.
 
     Args:
         connection: May write.
+        known: The ids of the endpoints there are; what is of others is left out.
         endpoint: Of this one alone; None: of all.
         room: The room's name.
         key: The event key; at least one of both.
@@ -232,7 +251,7 @@ def mark_sequences(
         to_sequence: The last one; None: all from there.
 
     Returns:
-        How many these are. They are marked 1,000 at a time: an error leaves those before it.
+        What these are. They are marked 1,000 at a time: an error leaves those before it.
 
     Raises:
         ConfigError: Neither room nor key is given.
@@ -249,15 +268,13 @@ def mark_sequences(
             ("sequence <= ?", to_sequence),
         ]
     )
-    ids = connection.execute(
-        f"SELECT id FROM deliveries WHERE {where} AND {_IS_MARKABLE} "
+    rows = connection.execute(
+        f"SELECT id, endpoint FROM deliveries WHERE {where} AND {_IS_MARKABLE} "
         "ORDER BY endpoint, key, sequence",
         values,
     ).fetchall()
-    marked = 0
-    for start in range(0, len(ids), MARK_MAX):
-        marked += mark_deliveries(connection, (one for (one,) in ids[start : start + MARK_MAX]))
-    return marked
+    marked = _mark(connection, [one for one, of in rows if of in known], _IS_MARKABLE)
+    return Marked(marked, left_out=Counter(of for _, of in rows if of not in known))
 
 
 def mark_waiting(
@@ -265,8 +282,10 @@ def mark_waiting(
     ids: Iterable[int] | None = None,
     *,
     endpoint: str | None = None,
-) -> int:
+) -> Marked:
     """Have pending deliveries that wait for another attempt tried at once.
+
+    Of a queue that is the first one: those behind it wait for it, and not for an attempt.
 
     Args:
         connection: May write.
@@ -274,16 +293,20 @@ def mark_waiting(
         endpoint: Of this one alone; None: of all.
 
     Returns:
-        How many these are. They are marked 1,000 at a time: an error leaves those before it.
+        What these are. They are marked 1,000 at a time: an error leaves those before it.
     """
     chosen = list(ids) if ids is not None else _waiting(connection, endpoint)
-    marked = 0
-    for start in range(0, len(chosen), MARK_MAX):
-        some = [(one,) for one in chosen[start : start + MARK_MAX]]
-        with transaction(connection):  # one that was delivered meanwhile is left alone
-            marked += connection.executemany(
-                f"{_MARK} WHERE id = ? AND state = 'pending' AND next_at_ns > 0", some
-            ).rowcount
+    return Marked(_mark(connection, chosen, "state = 'pending' AND next_at_ns > 0"))
+
+
+def _mark(connection: sqlite3.Connection, ids: Sequence[int], condition: str) -> Counter[str]:
+    """Mark those that are so still: one may have been delivered meanwhile."""
+    marked: Counter[str] = Counter()
+    query = f"{_MARK} WHERE id = ? AND {condition} RETURNING endpoint"
+    for start in range(0, len(ids), MARK_MAX):
+        with transaction(connection):
+            for one in ids[start : start + MARK_MAX]:
+                marked.update(of for (of,) in connection.execute(query, (one,)))
     return marked
 
 

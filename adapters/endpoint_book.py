@@ -133,6 +133,11 @@ def select_endpoints(connection: sqlite3.Connection) -> list[Endpoint]:
     return [_endpoint(*row) for row in connection.execute(_SELECT)]
 
 
+def select_ids(connection: sqlite3.Connection) -> frozenset[str]:
+    """The ids of all of them, also of malformed ones."""
+    return frozenset(one for (one,) in connection.execute("SELECT id FROM endpoints"))
+
+
 def _endpoint(endpoint_id: str, settings: str) -> Endpoint:
     try:
         endpoint = from_text(settings)

@@ -15,8 +15,8 @@ from ..adapters.database import DATABASE_NAME, MIGRATIONS, holder
 from ..adapters.delivery_queries import count_by_endpoint, oldest_pending
 from ..adapters.endpoint_book import select_endpoints
 from ..adapters.stored_dead_letters import select as select_letters
+from ..config import hide_password
 from ..core.times import NS_PER_SECOND
-from ..core.url import hide_password
 from .data_dir import AsJson, DataDir, opened, safe, span
 from .output import standard_output
 from .webhook_text import add_row, new_table, state_of

@@ -15,9 +15,8 @@ from rich.console import Console
 
 from ..adapters.database import transaction
 from ..adapters.endpoint_book import delete, select_endpoints, upsert
-from ..config import POLICIES
+from ..config import POLICIES, hide_password
 from ..core.endpoints import check_endpoint, find_endpoint
-from ..core.url import hide_password
 from ..errors import ConfigError
 from ..messages.endpoints import Endpoint, Origin
 from ..service.webhooks import new_endpoint_id, refuse_configured, refuse_unconfigured

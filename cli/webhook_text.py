@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..adapters.delivery_queries import DeliveryRecord
-from ..core.url import hide_password
+from ..config import hide_password
 from ..messages.endpoints import Endpoint
 from .data_dir import safe, when
 

@@ -11,10 +11,9 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Final
 
-from ..config import DeliveryPolicy
+from ..config import DeliveryPolicy, hide_password
 from ..messages.outputs import AttemptEnded
 from .delivery import EXHAUSTED, REJECTED, UNSENDABLE
-from .url import hide_password
 
 DOUBLINGS_MAX: Final = 60  # keeps 2**n a float however many attempts a policy allows
 DIGITS_MAX: Final = 18  # Go's ParseInt refuses what does not fit 64 bits

@@ -1,6 +1,6 @@
-"""URLs of endpoints: what is wrong with one, in the words of Go's net/url, and safe to show.
+"""URLs of endpoints: what is wrong with one, in the words of Go's net/url, and its host.
 
-Source: Go 1.26 net/url parse, net/http Transport.roundTrip; go-retryablehttp 0.7.7 redactURL.
+Source: Go 1.26 net/url parse, net/http Transport.roundTrip.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import re
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final
 
+from ..config import hide_password
 from ..errors import TransportError
 
 SCHEMES: Final = frozenset({"http", "https"})
 PORT_MAX: Final = 65535
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-_CREDENTIALS: Final = re.compile(r"^((?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#:]*):[^/?#]*@")
 _ANY_CREDENTIALS: Final = re.compile(r"//([^:@/?#]*):.*@", re.DOTALL)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _USERINFO: Final = re.compile(r"[A-Za-z0-9._:~!$&'()*+,;=%@-]*")
@@ -23,11 +23,6 @@ _PORT: Final = re.compile(r":([0-9]*)")
 _NO_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
 _NO_HOST_ESCAPE: Final = re.compile(r"%(?!25|[89A-Fa-f][0-9A-Fa-f]).{0,2}", re.DOTALL)
 _NO_HOST_CHARACTER: Final = re.compile(r"[\x00-\x7f](?<![A-Za-z0-9._~!$&'()*+,;=:\[\]<>\"%-])")
-
-
-def hide_password(url: str, mask: str = "xxxxx") -> str:
-    """`url` with the password of its credentials, if there is one, masked."""
-    return _CREDENTIALS.sub(rf"\1:{mask}@", url)
 
 
 def post_error(url: str, reason: str) -> str:

@@ -15,7 +15,9 @@ from ..config import (
     check_policy,
     check_text,
     check_texts,
+    hide_password,
     policy_of,
+    shown,
 )
 from ..errors import ConfigError
 from ._message import message
@@ -85,6 +87,10 @@ class Endpoint:
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"endpoint.{name}: expected True or False")
         object.__setattr__(self, "origin", Origin(self.origin))
+
+    def __repr__(self) -> str:
+        """Without secrets: its URL's password is masked."""
+        return shown(self, url=hide_password(self.url))
 
     @property
     def delivery_policy(self) -> DeliveryPolicy:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, Protocol
+from dataclasses import fields, replace
+from typing import Any, Final, Protocol
 
 from ..adapters.probe import TestOutcome, send_test
 from ..adapters.store import Store
@@ -25,7 +25,8 @@ from ..errors import ConfigError
 from ..messages.endpoints import Endpoint, EndpointChanged, EndpointInput, EndpointRemoved, Origin
 from .deliveries import StoredDeliveries
 
-FIXED = frozenset({"id", "origin", "is_enabled", "reason"})
+FIXED: Final = frozenset({"id", "origin", "is_enabled", "reason"})
+SETTABLE: Final = tuple(one.name for one in fields(Endpoint) if one.name not in FIXED)
 
 
 class Book(EndpointBook, Protocol):
@@ -54,7 +55,7 @@ class Webhooks(StoredDeliveries):
         enter: Callable[[EndpointInput], bool],
         store: Store | None = None,
     ) -> None:
-        super().__init__(store)
+        super().__init__(store, self.endpoints)
         self._settings = settings
         self._book = book
         self._enter = enter
@@ -80,7 +81,7 @@ class Webhooks(StoredDeliveries):
         Raises:
             ConfigError: A setting is wrong, or there is no secret to sign with.
         """
-        _refuse_fixed(settings)
+        _check_names(settings)
         settings.setdefault("keys", (self._settings.api_key,))
         endpoint = Endpoint(url=url, id=new_endpoint_id(), origin=Origin.ADDED, **settings)
         with self._lock:
@@ -98,7 +99,7 @@ class Webhooks(StoredDeliveries):
             ConfigError: There is no such endpoint, a setting is wrong, or it is one of the
                 settings that greenroom was started with.
         """
-        _refuse_fixed(changes)
+        _check_names(changes)
         with self._lock:
             endpoint = self._added(endpoint_id)
             changed = replace(endpoint, **changes)
@@ -203,6 +204,11 @@ def new_endpoint_id() -> str:
     return PREFIX + spell(secrets.token_bytes(16))
 
 
-def _refuse_fixed(settings: dict[str, Any]) -> None:
-    for name in settings.keys() & FIXED:
-        raise ConfigError(f"endpoint.{name}: is not set this way")
+def _check_names(settings: dict[str, Any]) -> None:
+    for name in settings:
+        if name in FIXED:
+            raise ConfigError(f"endpoint.{name}: is not set this way")
+        if name not in SETTABLE:
+            raise ConfigError(
+                f"endpoint.{name}: there is no such setting; there are {', '.join(SETTABLE)}"
+            )

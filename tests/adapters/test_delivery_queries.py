@@ -135,7 +135,7 @@ def test_the_oldest_pending_one_of_each_endpoint_is_named(beside: sqlite3.Connec
 def test_what_is_over_begins_anew_and_what_waits_is_due_at_once(
     beside: sqlite3.Connection,
 ) -> None:
-    assert mark_deliveries(beside, [1, 2, 3, 6, 99]) == 3  # 3 is due, and 99 is not there
+    assert mark_deliveries(beside, [1, 2, 3, 6, 99]).count == 3  # 3 is due, and 99 is not there
 
     assert states(beside) == "rrpxdrpp"
     anew, waiting = find_delivery(beside, 2), find_delivery(beside, 6)
@@ -143,24 +143,36 @@ def test_what_is_over_begins_anew_and_what_waits_is_due_at_once(
     assert waiting is not None
     assert (anew.attempts, anew.started_at_ns, anew.ended_at_ns) == (0, 0, 0)
     assert (waiting.attempts, waiting.started_at_ns, waiting.next_at_ns) == (3, 2_500, 0)
-    assert mark_deliveries(beside, [1, 2]) == 0  # they are marked
+    assert mark_deliveries(beside, [1, 2]).count == 0  # they are marked
 
 
 def test_a_stretch_of_a_queue_is_marked(beside: sqlite3.Connection) -> None:
-    assert mark_sequences(beside, endpoint="a", key="x", from_sequence=2, to_sequence=3) == 2
+    assert mark_sequences(
+        beside, known="ab", endpoint="a", key="x", from_sequence=2, to_sequence=3
+    ).by_endpoint == {"a": 2}
 
     assert states(beside) == "dxprdrpp"
 
 
 def test_a_room_is_marked_at_every_endpoint(beside: sqlite3.Connection) -> None:
-    assert mark_sequences(beside, room="x") == 4
+    marked = mark_sequences(beside, known="ab", room="x")
 
+    assert (marked.by_endpoint, marked.left_out, marked.count) == ({"a": 3, "b": 1}, {}, 4)
     assert states(beside) == "rxprrrpp"
+
+
+def test_of_a_room_what_was_for_removed_endpoints_is_not_marked(
+    beside: sqlite3.Connection,
+) -> None:
+    marked = mark_sequences(beside, known="a", room="x")
+
+    assert (marked.by_endpoint, marked.left_out, marked.count) == ({"a": 3}, {"b": 1}, 3)
+    assert states(beside) == "rxprdrpp"
 
 
 def test_a_stretch_without_a_room_or_a_key_is_refused(beside: sqlite3.Connection) -> None:
     with pytest.raises(ConfigError, match="needs a room or a key"):
-        mark_sequences(beside, endpoint="a")
+        mark_sequences(beside, known="ab", endpoint="a")
 
 
 def test_a_long_stretch_lets_the_running_process_write_in_between(
@@ -176,6 +188,6 @@ def test_a_long_stretch_lets_the_running_process_write_in_between(
     with closing(open_beside(outbox_bench.directory, write=True)) as connection:
         commits: list[str] = []
         connection.set_trace_callback(lambda text: commits.append(text))
-        assert mark_sequences(connection, key="lobby") == 2_501
+        assert mark_sequences(connection, known=["primary"], key="lobby").count == 2_501
 
     assert commits.count("COMMIT") == 3

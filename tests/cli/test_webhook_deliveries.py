@@ -1,63 +1,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import pytest
 
-from greenroom.adapters.endpoint_book import LastingBook
 from greenroom.cli.app import run
-from greenroom.core.times import NS_PER_SECOND
-from greenroom.messages.deliveries import Requeued
-from greenroom.messages.endpoints import Endpoint
-from greenroom.testing.patience import PATIENCE_SECONDS
-from greenroom.testing.stored import OutboxBench, dead, delivered, kept_delivery
+from greenroom.testing.stored import OutboxBench
 
+from .deliveries import BEFORE, BODY, states
 from .endpoints import Answer, Command, words
-
-BODY: Final = '{"event":"room_started","room":{"name":"Café"}}'.encode()
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[OutboxBench]:
-    """A running process with two endpoints, of which b is disabled, and six deliveries.
-
-    id         1      2      3        4      5        6
-    endpoint   a      a      b        a      a        a
-    key        x      y      x        x      x        x
-    sequence   1      1      1        2      3        4
-    state      deliv  dead   pending  dead   waiting  pending
-    """
-    bench = OutboxBench(tmp_path)
-    outbox = bench.open()
-    book = LastingBook(bench.store)
-    book.put(Endpoint(id="a", url="http://a", keys=("key",)))
-    book.put(Endpoint(id="b", url="http://b", keys=("key",), is_enabled=False, reason="Friday"))
-    for delivery_id, queue in enumerate(["ax", "ay", "bx", "ax", "ax", "ax"], 1):
-        endpoint, key = queue[0], queue[1]
-        outbox.keep([kept_delivery(delivery_id, key, endpoint, BODY)], "notifier")
-    bench.door.kept(6)
-    for ended in (delivered(1), dead(2), dead(4)):
-        outbox.end(ended)
-    outbox.postpone(5, 3, 1_700_000_000 * NS_PER_SECOND, 503, "busy\x1b[31m", 2_500)
-    assert outbox.wait_idle(PATIENCE_SECONDS)
-    yield bench
-    bench.end()
 
 
 @pytest.fixture
 def data_dir(bench: OutboxBench) -> Path:
     return bench.directory
-
-
-def states(answer: Answer) -> list[str]:
-    """By id, each by its first three letters."""
-    return [one["state"][:3] for one in reversed(answer("list"))]
-
-
-BEFORE: Final = ["del", "dea", "pen", "dea", "pen", "pen"]
 
 
 # ── list ────────────────────────────────────────────────────────────────────────────────────
@@ -164,82 +121,6 @@ def test_a_body_that_is_no_json_is_shown_as_text(answer: Answer, bench: OutboxBe
     assert answer("show", "1")["body"] == "{ \ufffd"
 
 
-# ── replay, retry ───────────────────────────────────────────────────────────────────────────
-
-
-def test_what_is_over_is_sent_again_from_its_first_attempt_by_the_next_process(
-    webhooks: Command, answer: Answer, bench: OutboxBench, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert webhooks("replay", "4", "1", "6") == 0
-
-    said = capsys.readouterr().out
-    assert (
-        "marked 2 deliveries: the running greenroom takes them within a second, or the n" in said
-    )
-    assert "left 1: they are to be sent at once anyway" in said
-    assert states(answer) == ["rep", "dea", "pen", "rep", "pen", "pen"]
-
-    bench.reopen().watch("notifier")
-    requeued = bench.door.next(Requeued)
-    assert [(one.id, one.sequence, one.attempts) for one in requeued.rows] == [
-        (1, 1, 0),
-        (4, 2, 0),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("options", "after"),
-    [
-        (["--room", "x", "--from-sequence", "2"], ["del", "dea", "pen", "rep", "rep", "pen"]),
-        (
-            ["--key", "x", "--from-sequence", "1", "--to-sequence", "2", "--endpoint", "a"],
-            ["rep", "dea", "pen", "rep", "pen", "pen"],
-        ),
-        (["--room", "y", "--from-sequence", "2"], BEFORE),
-    ],
-    ids=str,
-)
-def test_a_stretch_of_a_room_is_sent_again(
-    webhooks: Command, answer: Answer, options: list[str], after: list[str]
-) -> None:
-    assert webhooks("replay", *options) == 0
-
-    assert states(answer) == after
-
-
-def test_what_waits_for_its_next_attempt_is_tried_now(
-    webhooks: Command, answer: Answer, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert webhooks("retry", "5", "6") == 0
-    said = capsys.readouterr().out
-    assert "marked 1 delivery: the running greenroom takes it" in said
-    assert "left 1: no attempt of them failed: their turn comes by itself" in said
-    assert states(answer) == ["del", "dea", "pen", "dea", "rep", "pen"]
-    assert answer("show", "5")["attempts"] == 3
-
-    assert webhooks("retry", "--endpoint", "a") == 0
-    assert "nothing to send" in capsys.readouterr().out
-
-
-def test_all_of_an_endpoint_that_waits_is_tried_now(answer: Answer) -> None:
-    assert answer("retry", "--endpoint", "a") == {"marked": 1, "left": 0, "held_back": {}}
-
-    assert states(answer) == ["del", "dea", "pen", "dea", "rep", "pen"]
-
-
-def test_an_endpoint_that_gets_nothing_at_present_is_told(
-    webhooks: Command, answer: Answer, bench: OutboxBench, capsys: pytest.CaptureFixture[str]
-) -> None:
-    bench.run("UPDATE deliveries SET state = 'dead' WHERE endpoint = 'b'")
-    assert webhooks("replay", "3") == 0
-    said = capsys.readouterr().out
-    assert "note: endpoint b is disabled (Friday): they wait until it is enabled" in said
-
-    bench.run("DELETE FROM endpoints WHERE id = 'a'")
-    told = answer("replay", "2")
-    assert told["held_back"] == {"a": "is not there any more: they wait for ever"}
-
-
 # ── mistakes ────────────────────────────────────────────────────────────────────────────────
 
 
@@ -253,6 +134,19 @@ def test_an_endpoint_that_gets_nothing_at_present_is_told(
         (["replay", "1", "--room", "x", "--from-sequence", "1"], "give IDs, or --room (or"),
         (["replay", "--room", "x"], "goes with --room or --key, and they with it"),
         (["replay", "1", "--from-sequence", "1"], "goes with --room or --key, and they with it"),
+        (["replay", "1", "--endpoint", "a"], "--endpoint: does not go with IDs"),
+        (["replay", "1", "--to-sequence", "1"], "--to-sequence: does not go with IDs"),
+        (
+            ["replay", "--room", "x", "--from-sequence", "5", "--to-sequence", "4"],
+            "--to-sequence: must be at least --from-sequence, 5, got 4",
+        ),
+        (
+            ["replay", "--room", "x", "--from-sequence", "1", "--endpoint", "c"],
+            "there is no endpoint 'c'; to list those there are: greenroom webhooks endpoints",
+        ),
+        (["retry", "--endpoint", "c"], "--endpoint: there is no endpoint 'c'; to list those"),
+        (["list", "--endpoint", "c"], "--endpoint: there is no endpoint 'c'; to list those"),
+        (["retry", "--endpoint", "\udcff"], "nothing can be like that"),
         (["retry"], "give IDs, or --endpoint EP"),
         (["retry", "5", "--endpoint", "a"], "give IDs, or --endpoint EP"),
         (["retry", "5", "2"], "2 is dead, and waits for nothing; to send it again: greenroom web"),

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from greenroom.core.url import check_url, hide_password, post_error, quoted
+from greenroom.config import hide_password
+from greenroom.core.url import check_url, post_error, quoted
 from greenroom.errors import TransportError
 
 

@@ -109,11 +109,63 @@ def test_a_delivery_that_waits_is_tried_now_and_its_attempts_count_on(
     assert len(telemetry.webhooks.deliveries(state="pending")) == 1
 
 
+def test_of_a_room_what_was_for_removed_endpoints_is_left_alone(
+    receiver: HttpReceiver, start: Start
+) -> None:
+    telemetry = start(receiver.url("/one"))
+    removed = telemetry.webhooks.add(receiver.url("/two"), allow_private=True)
+    delivered(telemetry, "lobby")
+    telemetry.webhooks.remove(removed.id)
+
+    assert telemetry.webhooks.replay(room="lobby", from_sequence=1) == 1
+
+    settle(telemetry)
+    assert [one.request.path for one in receiver.received[2:]] == ["/one"]
+    assert len(telemetry.webhooks.deliveries(endpoint=removed.id)) == 1
+    with pytest.raises(ConfigError, match="endpoint: there is no endpoint 'EP_"):
+        telemetry.webhooks.replay(room="lobby", from_sequence=1, endpoint=removed.id)
+
+
+def test_an_endpoint_that_was_added_just_now_is_no_unknown_one(start: Start) -> None:
+    telemetry = start()
+    added = telemetry.webhooks.add("http://h.example/hook")
+
+    assert telemetry.webhooks.deliveries(endpoint=added.id) == ()
+    assert telemetry.webhooks.retry(endpoint=added.id) == 0
+
+
 @pytest.mark.parametrize(
     ("name", "ids", "options", "why"),
     [
         ("replay", [], {}, "replay: give ids, or a room or a key"),
-        ("replay", [1], {"room": "a", "from_sequence": 1}, "replay: give ids, or a room"),
+        ("replay", [1], {"room": "a", "from_sequence": 1}, "not room with ids"),
+        ("replay", [1], {"endpoint": "EP_1"}, "not endpoint with ids"),
+        ("replay", [1], {"to_sequence": 5}, "not to_sequence with ids"),
+        ("replay", [], {"endpoint": "EP_1", "from_sequence": 1}, "replay: give ids, or a room or"),
+        (
+            "replay",
+            [],
+            {"room": "a", "from_sequence": 5, "to_sequence": 4},
+            "to_sequence: must be",
+        ),
+        ("replay", [], {"room": "a", "from_sequence": 0}, "from_sequence: expected a whole"),
+        ("replay", [], {"room": "a", "from_sequence": "1"}, "from_sequence: expected a whole"),
+        ("replay", [], {"key": 1, "from_sequence": 1}, "key: expected text, got 1"),
+        ("replay", [1, "x"], {}, "ids: expected a whole number of at least 1, got 'x'"),
+        ("replay", [True], {}, "ids: expected a whole number of at least 1, got True"),
+        (
+            *("replay", [], {"room": "a", "from_sequence": 1, "endpoint": "EP_1"}),
+            r"endpoint: there is no endpoint 'EP_1'; telemetry\.webhooks\.endpoints\(\) lists",
+        ),
+        ("retry", [], {"endpoint": "EP_1"}, "endpoint: there is no endpoint 'EP_1'"),
+        ("retry", [], {"endpoint": 1}, "endpoint: expected text, got 1"),
+        ("retry", [0], {}, "ids: expected a whole number of at least 1, got 0"),
+        ("deliveries", [], {"endpoint": "EP_1"}, "endpoint: there is no endpoint 'EP_1'"),
+        ("deliveries", [], {"before": "x"}, "before: expected a whole number .* got 'x'"),
+        ("deliveries", [], {"event": b"x"}, "event: expected text"),
+        ("delivery", ["1"], {}, "delivery_id: expected a whole number of at least 1, got '1'"),
+        ("delivery", [True], {}, "delivery_id: expected a whole number of at least 1, got True"),
+        ("body", [None], {}, "delivery_id: expected a whole number of at least 1, got None"),
         ("replay", [], {"room": "a"}, "with from_sequence"),
         ("retry", [], {}, "retry: give ids, or an endpoint"),
         ("retry", [1], {"endpoint": "EP_1"}, "retry: give ids, or an endpoint"),
@@ -122,7 +174,7 @@ def test_a_delivery_that_waits_is_tried_now_and_its_attempts_count_on(
         ("deliveries", [], {"since": NAIVE}, "since: needs a time zone"),
         ("deliveries", [], {"since": 3}, "since: expected a datetime, got 3"),
         ("deliveries", [], {"limit": 10**20}, "no delivery can be like that"),
-        ("deliveries", [], {"room": "\ud800"}, "no delivery can be like that"),
+        ("deliveries", [], {"room": "\ud800"}, "room: expected text"),
         ("delivery", [10**20], {}, "no delivery can be like that"),
         ("body", [10**20], {}, "no delivery can be like that"),
         ("replay", [10**20], {}, "no delivery can be like that"),
@@ -132,7 +184,7 @@ def test_a_delivery_that_waits_is_tried_now_and_its_attempts_count_on(
     ids=str,
 )
 def test_a_question_that_cannot_be_answered_is_refused(
-    start: Start, name: str, ids: list[int], options: dict[str, Any], why: str
+    start: Start, name: str, ids: list[Any], options: dict[str, Any], why: str
 ) -> None:
     webhooks = start().webhooks
 

@@ -9,9 +9,11 @@ from typing import Any, Final
 
 import pytest
 
+from greenroom.config import WebhookSettings
 from greenroom.core.signatures import SigningKey
 from greenroom.errors import ConfigError, UnsendableError
 from greenroom.messages.deliveries import DeliveryState
+from greenroom.messages.endpoints import EndpointChanged
 from greenroom.receiver.verification import Scheme, verify
 from greenroom.testing.loopback import HttpReceiver, respond, unused_port
 from greenroom.testing.settling import settle
@@ -112,6 +114,10 @@ def test_what_waits_for_a_url_that_the_settings_lost_is_sent_when_they_have_it_a
         ("add", ["ftp://h"], {}, "endpoint.url: .*unsupported protocol"),
         ("add", ["http://h"], {"keys": ["x"]}, "endpoint.keys: no secret"),
         ("add", ["http://h"], {"id": "EP_1"}, "endpoint.id: is not set this way"),
+        ("add", ["http://h"], {"nope": 1}, "endpoint.nope: there is no such .* are url, keys"),
+        ("add", ["http://h"], {"policy": []}, "endpoint.policy: no policy"),
+        ("update", ["configured"], {"nope": 1}, "endpoint.nope: there is no such setting"),
+        ("update", ["configured"], {"origin": "extra"}, "endpoint.origin: is not set this way"),
     ],
     ids=str,
 )
@@ -126,6 +132,21 @@ def test_a_change_that_cannot_be_is_refused(
         getattr(telemetry.webhooks, name)(*given, **options)
 
     assert telemetry.webhooks.endpoints() == (configured,)
+
+
+def test_what_is_printed_of_an_endpoint_or_the_settings_has_no_secret(start: Start) -> None:
+    url = "http://user:correct-horse@h.example/hook"
+    telemetry = start()
+    keys = {"own": OTHER_SECRET}
+    added = telemetry.webhooks.add(url, keys=["own"], secrets=keys)
+    settings = WebhookSettings(urls=[url], api_key="own", keys=keys)  # type: ignore[arg-type]
+
+    for one in (added, settings, EndpointChanged(added)):
+        assert "http://user:xxxxx@h.example/hook" in repr(one)
+        assert "correct-horse" not in repr(one)
+        assert OTHER_SECRET not in repr(one)
+    assert repr(added).startswith("Endpoint(url='http://user:xxxxx@h.example/hook', keys=('own',)")
+    assert added.url == url
 
 
 # ── a test webhook ──────────────────────────────────────────────────────────────────────────
