@@ -19,6 +19,7 @@ from ..messages.endpoints import (
     from_text,
     to_text,
 )
+from .removed_endpoints import mark_removed, mark_returned
 from .store import Job, Store
 
 _SELECT: Final = "SELECT id, settings FROM endpoints ORDER BY created_at_ns, rowid"
@@ -56,7 +57,7 @@ class LastingBook(MemoryBook):
         self._write(partial(upsert, endpoint=endpoint, at_ns=time.time_ns()))
 
     def remove(self, endpoint_id: str) -> None:
-        """Know it no longer. What it has not got yet stays in the store."""
+        """Know it no longer; what it has not got yet is to be buried."""
         with self._lock:
             super().remove(endpoint_id)
             self._writing += 1
@@ -171,8 +172,12 @@ def upsert(connection: sqlite3.Connection, *, endpoint: Endpoint, at_ns: int) ->
             at_ns,
         ),
     )
+    mark_returned(connection, endpoint.id)
 
 
 def delete(connection: sqlite3.Connection, *, endpoint_id: str) -> bool:
-    """Delete it; False: there was none."""
-    return connection.execute("DELETE FROM endpoints WHERE id = ?", (endpoint_id,)).rowcount > 0
+    """Delete it, and have what is pending of it buried; False: there was none."""
+    found = connection.execute("DELETE FROM endpoints WHERE id = ?", (endpoint_id,)).rowcount > 0
+    if found:
+        mark_removed(connection, endpoint_id)
+    return found
