@@ -13,6 +13,7 @@ from typing import Final, assert_never
 from ..core.attempt import Attempt
 from ..core.delivery import (
     NOT_KEPT,
+    Bury,
     Decision,
     Delivery,
     Disable,
@@ -78,7 +79,7 @@ class Carrier(GreenroomActor):
             decision, at_ns = self._todo.popleft()
             if isinstance(decision, Send):
                 self.fail_attempt(decision.delivery.id, decision.attempt, at_ns)
-            elif isinstance(decision, Wait | WakeLane | Load | LoadKeys):
+            elif isinstance(decision, Wait | WakeLane | Load | LoadKeys | Bury):
                 self._todo.appendleft((decision, at_ns))  # without it a queue would stand still
         self.carry_out()
 
@@ -108,7 +109,8 @@ class Carrier(GreenroomActor):
                 self._keep(delivery)
             case Send(delivery, attempt):
                 self._send(delivery, attempt, at_ns)
-                self.metrics.webhooks.sent(self.outbox.lanes[delivery.endpoint_id])
+                if (lane := self.outbox.lanes.get(delivery.endpoint_id)) is not None:
+                    self.metrics.webhooks.sent(lane)
             case Wait():
                 self._wait(decision, at_ns)
             case WakeLane(endpoint_id, number, seconds):
@@ -117,6 +119,8 @@ class Carrier(GreenroomActor):
                 self._store.load(endpoint_id, key, after, limit, self.myAddress)
             case LoadKeys(endpoint_id, after, limit):
                 self._store.load_keys(endpoint_id, after, limit, self.myAddress)
+            case Bury(endpoint_id, last_id, spared):
+                self._store.bury(endpoint_id, last_id, spared, at_ns, self.myAddress)
             case Disable(endpoint_id, reason):
                 self._disable(endpoint_id, reason)
             case Done():

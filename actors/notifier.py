@@ -19,7 +19,7 @@ from google.protobuf.json_format import Parse, ParseError
 from livekit.protocol.models import WebhookConfig
 from livekit.protocol.webhook import WebhookEvent
 
-from ..core.delivery import Delivery, Outcome
+from ..core.delivery import REMOVED, Delivery, Outcome
 from ..core.endpoints import (
     UNUSABLE,
     accepts,
@@ -37,7 +37,16 @@ from ..core.webhook_info import build_webhook_info
 from ..errors import ConfigError, UnsendableError
 from ..messages import calls
 from ..messages.control import Stamped
-from ..messages.deliveries import Kept, KeysLoaded, Loaded, NotKept, Requeued, StoredDelivery
+from ..messages.deliveries import (
+    Buried,
+    Kept,
+    KeptDelivery,
+    KeysLoaded,
+    Loaded,
+    NotKept,
+    Requeued,
+    StoredDelivery,
+)
 from ..messages.endpoints import Endpoint, EndpointChanged, EndpointRemoved, Origin, StopSending
 from ..messages.outputs import AttemptEnded, LaneDue, Notify, RetryDue, SweepDue
 from ._base import ActorAddress, Configure, stamped, told
@@ -74,12 +83,13 @@ class Notifier(Carrier):
             self.outbox = Outbox()
         else:
             self.outbox = Outbox(pending=self.store.pending, next_id=self.store.next_id)
-            self.store.watch(self.myAddress)
         kept = {endpoint.id: endpoint for endpoint in self.book.endpoints()}
         for endpoint in known_endpoints(self._webhook, kept.values()):
             self._put(tried_again(endpoint), at_ns=0)
             if (now := self._endpoints[endpoint.id]) != kept.get(endpoint.id):
                 self.book.put(now)  # so that others see it in the data directory
+        if self.store is not None:
+            self.store.watch(self.myAddress)
 
     @told(Notify)
     def on_notify(self, notify: Notify, sender: ActorAddress) -> None:
@@ -158,7 +168,13 @@ class Notifier(Carrier):
     @stamped(NotKept)
     def on_not_kept(self, refused: NotKept, stamp: Stamped) -> None:
         """Nothing may be sent that would be forgotten; the store has counted it."""
-        self.decide(self.outbox.not_kept(refused.ids, stamp.at_ns), stamp.at_ns)
+        deliveries = [_delivery_of(row) for row in refused.rows]
+        self.decide(self.outbox.not_kept(deliveries, stamp.at_ns), stamp.at_ns)
+
+    @stamped(Buried)
+    def on_buried(self, buried: Buried, stamp: Stamped) -> None:
+        """Some of what a removed endpoint had not got yet: counted, and told by no one."""
+        self.metrics.webhook_dispatched(Outcome.DROP, REMOVED, buried.count)
 
     @stamped(Loaded)
     def on_loaded(self, loaded: Loaded, stamp: Stamped) -> None:
@@ -196,11 +212,11 @@ class Notifier(Carrier):
 
     @stamped(EndpointRemoved)
     def on_endpoint_removed(self, removed: EndpointRemoved, stamp: Stamped) -> None:
-        """No new events; what waits stays where it is."""
+        """No new events; what waits is dropped."""
         if (endpoint := self._endpoints.pop(removed.endpoint_id, None)) is not None:
             del self._signing[endpoint.id]
             self.metrics.webhooks.forget(endpoint.id)
-            self._set_lane(endpoint, stamp.at_ns, is_enabled=False)
+            self.decide(self.outbox.remove_lane(endpoint.id, stamp.at_ns), stamp.at_ns)
 
     @stamped(StopSending)
     def on_stop_sending(self, stop: StopSending, stamp: Stamped) -> None:
@@ -238,20 +254,17 @@ class Notifier(Carrier):
                 self.book.put(endpoint)
         self._signing[endpoint.id] = keys
         self._endpoints[endpoint.id] = endpoint
-        self._set_lane(endpoint, at_ns, is_enabled=endpoint.is_enabled)
-        oldest_ns = None if self.store is None else self.store.oldest_ns.get(endpoint.id)
-        self.metrics.webhooks.put(endpoint, self.outbox.lanes[endpoint.id], oldest_ns)
-
-    def _set_lane(self, endpoint: Endpoint, at_ns: int, *, is_enabled: bool) -> None:
         decisions = self.outbox.set_lane(
             endpoint.id,
             endpoint.url,
             endpoint.delivery_policy,
             at_ns,
             rate_per_second=endpoint.rate_per_second,
-            is_enabled=is_enabled,
+            is_enabled=endpoint.is_enabled,
         )
         self.decide(decisions, at_ns)
+        oldest_ns = None if self.store is None else self.store.oldest_ns.get(endpoint.id)
+        self.metrics.webhooks.put(endpoint, self.outbox.lanes[endpoint.id], oldest_ns)
 
     def _extra(self, extra: WebhookConfig, at_ns: int) -> Endpoint:
         """The endpoint that an egress request names, known from now on.
@@ -282,22 +295,15 @@ class Notifier(Carrier):
             self.wake_after(self.outbox.sweep_seconds(), SweepDue(self._sweeps))
 
 
-def _delivery_of(row: StoredDelivery) -> Delivery:
-    return Delivery(
-        id=row.id,
-        endpoint_id=row.endpoint,
-        key=row.key,
-        event=_event_of(row),
-        body=row.body,
-        queued_at_ns=row.queued_at_ns,
-        sequence=row.sequence,
-        attempts=row.attempts,
-        next_at_ns=row.next_at_ns,
-        started_at_ns=row.started_at_ns or None,
-    )
+def _delivery_of(row: KeptDelivery) -> Delivery:
+    delivery = Delivery(row.id, row.endpoint, row.key, _event_of(row), row.body, row.queued_at_ns)
+    if isinstance(row, StoredDelivery):
+        delivery.sequence, delivery.attempts = row.sequence, row.attempts
+        delivery.next_at_ns, delivery.started_at_ns = row.next_at_ns, row.started_at_ns or None
+    return delivery
 
 
-def _event_of(row: StoredDelivery) -> WebhookEvent:
+def _event_of(row: KeptDelivery) -> WebhookEvent:
     """For the record of its fate only: what is sent is the body, whatever is in it."""
     try:
         return Parse(row.body, WebhookEvent(), ignore_unknown_fields=True)

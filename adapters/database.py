@@ -105,6 +105,13 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX deliveries_dead ON deliveries (endpoint) WHERE state = 'dead'",
         "CREATE INDEX deliveries_delivered ON deliveries (ended_at_ns) WHERE state = 'delivered'",
     ),
+    (
+        # last_id NULL: whatever is pending at the next start
+        "CREATE TABLE removed_endpoints (endpoint TEXT PRIMARY KEY, last_id INTEGER)",
+        "INSERT INTO removed_endpoints (endpoint) SELECT DISTINCT endpoint FROM sequences "
+        "WHERE endpoint NOT IN (SELECT id FROM endpoints)",
+        "CREATE INDEX deliveries_dead_ended ON deliveries (ended_at_ns) WHERE state = 'dead'",
+    ),
 )
 
 

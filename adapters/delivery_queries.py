@@ -15,7 +15,7 @@ from typing import Any, Final
 from ..errors import ConfigError
 from ..messages.deliveries import DeliveryState
 from .database import transaction
-from .delivery_rows import IS_PENDING
+from .removed_endpoints import GONE, IS_PENDING
 
 LIMIT: Final = 100
 MARK_MAX: Final = 1_000  # rows in one transaction: the running process waits for some ms
@@ -36,7 +36,10 @@ _MARK: Final = """
         started_at_ns = iif(state = 'pending', started_at_ns, 0),
         next_at_ns = 0, ended_at_ns = 0, state = 'replay'
 """
-_IS_MARKABLE: Final = "(state IN ('delivered', 'dead') OR (state = 'pending' AND next_at_ns > 0))"
+_IS_MARKABLE: Final = (
+    "(state IN ('delivered', 'dead') OR (state = 'pending' AND next_at_ns > 0)) "
+    f"AND endpoint NOT IN ({GONE})"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +226,9 @@ def mark_deliveries(connection: sqlite3.Connection, ids: Iterable[int]) -> Marke
     """Have these sent again, or at once if they wait for another attempt.
 
     Returns:
-        Which of them that is; the others are not there, or are to be sent at once anyway. They
-        are marked 1,000 at a time: an error leaves those before it.
+        Which of them that is; the others are not there, are of an endpoint that was removed, or
+        are to be sent at once anyway. They are marked 1,000 at a time: an error leaves those
+        before it.
     """
     return Marked(_mark(connection, list(ids), _IS_MARKABLE))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
 from ..messages.deliveries import (
+    Buried,
     DeliveryState,
     EndedDelivery,
     Kept,
@@ -19,16 +20,17 @@ from ..messages.deliveries import (
     KeyCount,
     KeysLoaded,
     Loaded,
+    NotKept,
     Numbered,
     StoreAnswer,
     StoredDelivery,
 )
+from .removed_endpoints import IS_PENDING, bury
 
 STORED_FIELDS: Final = (  # in the order of StoredDelivery
     "id, endpoint, key, event_id, event, room, body, queued_at_ns, sequence, attempts, "
     "next_at_ns, started_at_ns"
 )
-IS_PENDING: Final = "state IN ('pending', 'replay')"  # as in the partial index, or it is not used
 KEPT_MAX: Final = 64  # rows in one answer: a millisecond of the actor that takes it
 
 _NUMBER: Final = """
@@ -63,11 +65,6 @@ _LOAD_KEYS: Final = f"""
 _TO_REPLAY: Final = f"""
     SELECT {STORED_FIELDS} FROM deliveries WHERE state = 'replay'
     ORDER BY endpoint, key, sequence LIMIT ?
-"""
-_PRUNE: Final = """
-    DELETE FROM deliveries WHERE id IN (
-        SELECT id FROM deliveries WHERE state = 'delivered' ORDER BY ended_at_ns, id LIMIT ?
-    )
 """
 
 
@@ -108,7 +105,19 @@ class LoadKeys(NamedTuple):
     reply_to: object
 
 
-Operation: TypeAlias = Keep | Postpone | EndedDelivery | Load | LoadKeys
+class Bury(NamedTuple):
+    """Have the next page of a removed endpoint's deliveries dead; see `OutboxStore.bury`."""
+
+    endpoint: str
+    last_id: int
+    spared: tuple[int, ...]
+    at_ns: int
+    reply_to: object
+    is_asked: bool  # False: it is the rest of one that was answered
+
+
+Question: TypeAlias = Load | LoadKeys | Bury
+Operation: TypeAlias = Keep | Postpone | EndedDelivery | Question
 
 
 @dataclass(slots=True)
@@ -118,12 +127,16 @@ class Written:
     Args:
         answers: To whom what is said once it is committed, in the order of the operations.
         questions: How many operations these answer.
-        ended: Deliveries that became delivered.
+        delivered: Deliveries that became delivered.
+        dead: Deliveries that became dead.
+        again: What is left to do of operations that were too long for one group.
     """
 
     answers: list[tuple[object, StoreAnswer]] = field(default_factory=list)
     questions: int = 0
-    ended: int = 0
+    delivered: int = 0
+    dead: int = 0
+    again: list[Bury] = field(default_factory=list)
 
     def kept(self, rows: Iterable[Numbered], reply_to: object) -> None:
         """Answer a `Keep`; several may share a message."""
@@ -150,9 +163,12 @@ def write(connection: sqlite3.Connection, operations: Iterable[Operation]) -> Wr
             postpones.append(operation)
         else:
             _change(connection, keeps, postpones, ends, written)
-            answer = _load(connection, operation)
-            written.answers.append((operation.reply_to, answer))
-            written.questions += 1
+            if isinstance(operation, Bury):
+                _bury(connection, operation, written)
+            else:
+                answer = _load(connection, operation)
+                written.answers.append((operation.reply_to, answer))
+                written.questions += 1
     _change(connection, keeps, postpones, ends, written)
     return written
 
@@ -170,19 +186,29 @@ def count_pending(connection: sqlite3.Connection) -> dict[str, int]:
     return dict(connection.execute(query).fetchall())
 
 
-def count_delivered(connection: sqlite3.Connection) -> int:
-    """How many are delivered and still there."""
-    return _number(connection, "SELECT count(*) FROM deliveries WHERE state = 'delivered'")
-
-
 def largest_id(connection: sqlite3.Connection) -> int:
     """Of all deliveries; 0: there is none."""
     return _number(connection, "SELECT coalesce(max(id), 0) FROM deliveries")
 
 
-def prune(connection: sqlite3.Connection, count: int) -> int:
-    """Delete those that were delivered first; how many there were."""
-    return connection.execute(_PRUNE, (count,)).rowcount
+def failed(operation: Operation, reason: str) -> Written:
+    """What is said instead of the answer to an operation that can never be carried out."""
+    written = Written()
+    answer: StoreAnswer
+    if isinstance(operation, Keep):
+        answer = NotKept(operation.rows, reason)
+    elif isinstance(operation, Load):
+        answer = Loaded(operation.endpoint, operation.key, ())
+    elif isinstance(operation, LoadKeys):
+        answer = KeysLoaded(operation.endpoint, (), operation.limit)
+    elif isinstance(operation, Bury):
+        written.questions = int(operation.is_asked)
+        return written  # it is carried out after the next start
+    else:
+        return written
+    written.answers.append((operation.reply_to, answer))
+    written.questions = 1
+    return written
 
 
 def _change(
@@ -213,7 +239,9 @@ def _change(
             for one in ends
         ]
         connection.executemany(_END, rows)
-        written.ended += sum(one.state is DeliveryState.DELIVERED for one in ends)
+        delivered = sum(one.state is DeliveryState.DELIVERED for one in ends)
+        written.delivered += delivered
+        written.dead += len(ends) - delivered
         ends.clear()
 
 
@@ -268,6 +296,22 @@ def _load(connection: sqlite3.Connection, question: Load | LoadKeys) -> Loaded |
     if to_replay:  # here they are: the watcher need not bring them, too
         _set_pending(connection, to_replay)
     return Loaded(*queue, tuple(found))
+
+
+def _bury(connection: sqlite3.Connection, asked: Bury, written: Written) -> None:
+    count, is_more = bury(
+        connection,
+        asked.endpoint,
+        last_id=asked.last_id,
+        spared=asked.spared,
+        at_ns=asked.at_ns,
+    )
+    written.dead += count
+    written.questions += asked.is_asked
+    if count:
+        written.answers.append((asked.reply_to, Buried(asked.endpoint, count)))
+    if is_more:
+        written.again.append(asked._replace(is_asked=False))
 
 
 def _set_pending(connection: sqlite3.Connection, rows: Iterable[StoredDelivery]) -> None:

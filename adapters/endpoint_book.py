@@ -19,6 +19,7 @@ from ..messages.endpoints import (
     from_text,
     to_text,
 )
+from .removed_endpoints import mark_removed, mark_returned, select_removed
 from .store import Job, Store
 
 _SELECT: Final = "SELECT id, settings FROM endpoints ORDER BY created_at_ns, rowid"
@@ -49,14 +50,18 @@ class LastingBook(MemoryBook):
             return super().endpoints()
 
     def put(self, endpoint: Endpoint) -> None:
-        """Know this one, and write it down."""
+        """Know this one, and write it down; if the disk refuses, once more each second."""
         with self._lock:
             super().put(endpoint)
+        self._write_down(endpoint)
+
+    def _write_down(self, endpoint: Endpoint) -> None:
+        with self._lock:
             self._writing += 1
         self._write(partial(upsert, endpoint=endpoint, at_ns=time.time_ns()))
 
     def remove(self, endpoint_id: str) -> None:
-        """Know it no longer. What it has not got yet stays in the store."""
+        """Know it no longer; what it has not got yet is to be buried."""
         with self._lock:
             super().remove(endpoint_id)
             self._writing += 1
@@ -101,7 +106,12 @@ class LastingBook(MemoryBook):
             for endpoint in stored.values()
             if endpoint is not None and known.get(endpoint.id) != endpoint
         ]
-        changes += [EndpointRemoved(one) for one in known if one not in stored]
+        removed = select_removed(connection)
+        for one in known.keys() - stored.keys():
+            if one in removed:
+                changes.append(EndpointRemoved(one))
+            else:  # nobody removed it: it could not be written before
+                self._write_down(known[one])
         for change in changes:
             before = self._take(change)  # first: whoever is told may answer with a change at once
             if not on_change(change):
@@ -176,8 +186,12 @@ def upsert(connection: sqlite3.Connection, *, endpoint: Endpoint, at_ns: int) ->
             at_ns,
         ),
     )
+    mark_returned(connection, endpoint.id)
 
 
 def delete(connection: sqlite3.Connection, *, endpoint_id: str) -> bool:
-    """Delete it; False: there was none."""
-    return connection.execute("DELETE FROM endpoints WHERE id = ?", (endpoint_id,)).rowcount > 0
+    """Delete it, and have what is pending of it buried; False: there was none."""
+    found = connection.execute("DELETE FROM endpoints WHERE id = ?", (endpoint_id,)).rowcount > 0
+    if found:
+        mark_removed(connection, endpoint_id)
+    return found

@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Final
 
 from ..core.metrics import Metrics
 from ..core.ports import Entrance
-from ..errors import ConfigError
-from ..messages.deliveries import (
-    EndedDelivery,
-    KeptDelivery,
-    KeysLoaded,
-    Loaded,
-    NotKept,
-    Requeued,
-)
+from ..messages.deliveries import EndedDelivery, KeptDelivery, NotKept, Requeued
 from . import delivery_rows as rows_of
 from .database import transaction
 from .delivery_queries import oldest_pending
-from .delivery_rows import Keep, Load, LoadKeys, Operation, Postpone, Written
+from .delivery_rows import Bury, Keep, Load, LoadKeys, Operation, Postpone, Question, Written
+from .pruning import KEEP_DEAD, KEEP_DELIVERED, Counts, Pruning
+from .removed_endpoints import select_gone, select_removed
 from .store import CLOSED, FAILED, Store
 from .store_errors import is_of_the_file, store_error
 
 CAPACITY: Final = 262_144  # rows and changes that may wait: as the door's
 GROUP_MAX: Final = 1_000  # of them in one transaction: 20 to 30 ms of the store's thread
-KEEP_DELIVERED: Final = 100_000  # to list and to replay; 100 to 200 MB
-PRUNE_MIN: Final = 256  # neighbours share pages, so to prune many at once costs less for each
-PRUNE_MAX: Final = 2_000  # faster than they come, and a few ms at most
 REQUEUE_PAGE: Final = 500
 REQUEUE_PAGES: Final = 10  # at one look: bounds what waits in the door
 RETRY_SECONDS: Final = 1.0
@@ -54,10 +46,11 @@ class SqliteOutbox:
         release: Called when that has entered the door.
         capacity: Operations that may wait; what is to be kept beyond that is answered `NotKept`.
         keep_delivered: Delivered ones that stay; the oldest are deleted, little by little.
+        keep_dead: The same of dead ones.
         retry_seconds: The first wait after a failure.
 
     Raises:
-        ConfigError: `keep_delivered` is negative.
+        ConfigError: `keep_delivered` or `keep_dead` is negative.
         StoreError: The database cannot be read.
     """
 
@@ -71,21 +64,25 @@ class SqliteOutbox:
         release: Callable[[], None],
         capacity: int = CAPACITY,
         keep_delivered: int = KEEP_DELIVERED,
+        keep_dead: int = KEEP_DEAD,
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
-        if keep_delivered < 0:
-            raise ConfigError(f"keep_delivered: must be at least 0, got {keep_delivered!r}")
+        self._pruning = Pruning(keep_delivered, keep_dead)
         self._store = store
         self._door = door
         self._metrics = metrics
         self._hold, self._release = hold, release
         self._capacity = capacity
-        self._keep_delivered = keep_delivered
         self._retry_seconds = retry_seconds
-        self.pending: Mapping[str, int] = store.read(rows_of.count_pending)
-        oldest = store.read(oldest_pending)
-        self.oldest_ns = {one: kept.queued_at_ns for one, kept in oldest.items()}
-        self._largest_id = store.read(rows_of.largest_id)
+        gone = store.read(select_gone)  # what is pending of these is buried soon
+        pending = store.read(rows_of.count_pending)
+        self.pending = {one: count for one, count in pending.items() if one not in gone}
+        self.oldest_ns = {one: at.queued_at_ns for one, at in store.read(oldest_pending).items()}
+        self._largest_id = largest_id = store.read(rows_of.largest_id)
+        removed = store.read(select_removed)
+        self._to_bury = {
+            one: largest_id if last_id is None else last_id for one, last_id in removed.items()
+        }
         self._waiting: deque[Operation] = deque()
         self._group: list[Operation] = []  # being written, or to be written again
         self._taken = self._written = 0  # rows and changes, so far
@@ -94,13 +91,12 @@ class SqliteOutbox:
         self._is_submitted = False
         self._is_resting = False
         self._is_closed = False
-        self._delivered: int | None = None  # None: to be counted; of the store's thread
+        self._counts: Counts | None = None  # None: to be counted; of the store's thread
         self._watcher: object = None
         self._notices: deque[tuple[int, Callable[[], None]]] = deque()
         self._changed = threading.Condition()  # its lock guards all of the above
 
     def __repr__(self) -> str:
-        """One line for a debugger."""
         state = "closed" if self._is_closed else f"{self._failures} failures"
         return f"<SqliteOutbox {self._taken - self._written} waiting, {state}>"
 
@@ -114,7 +110,7 @@ class SqliteOutbox:
         self._hold()
         refused = self._take(Keep(tuple(rows), reply_to))
         if refused:
-            self._refuse(tuple(row.id for row in rows), refused, reply_to)
+            self._refuse(tuple(rows), refused, reply_to)
             self._release()
 
     def end(self, ended: EndedDelivery) -> None:
@@ -141,11 +137,24 @@ class SqliteOutbox:
         """Ask for an endpoint's queues with pending deliveries beyond that key: `KeysLoaded`."""
         self._ask(LoadKeys(endpoint, after, limit, reply_to))
 
+    def bury(
+        self,
+        endpoint: str,
+        last_id: int,
+        spared: tuple[int, ...],
+        at_ns: int,
+        reply_to: object,
+    ) -> None:
+        """Have an endpoint's pending deliveries dead, little by little: `Buried`."""
+        self._ask(Bury(endpoint, last_id, spared, at_ns, reply_to, is_asked=True))
+
     def watch(self, reply_to: object) -> None:
         """From now on, `Requeued` enters for what somebody outside asks to be sent again."""
         first = self._watcher is None
         self._watcher = reply_to
         if first:
+            for endpoint, last_id in self._to_bury.items():
+                self.bury(endpoint, last_id, (), time.time_ns(), reply_to)
             self._store.watch(self._requeue)
 
     def wait_idle(self, timeout_seconds: float | None) -> bool:
@@ -167,11 +176,10 @@ class SqliteOutbox:
     def when_written(self, then: Callable[[], None]) -> None:
         """Call `then`, on whatever thread, once everything asked for so far is on the disk."""
         with self._changed:
-            waits = self._written < self._taken
-            if waits:
+            if self._written < self._taken:
                 self._notices.append((self._taken, then))
-        if not waits:
-            then()
+                return
+        then()
 
     def close(self, timeout_seconds: float | None) -> bool:
         """Write what waits, and take nothing more; what cannot be written is lost and counted.
@@ -188,13 +196,13 @@ class SqliteOutbox:
             self._waiting.clear()
         for operation in left:
             if isinstance(operation, Keep):
-                ids = tuple(row.id for row in operation.rows)
-                self._refuse(ids, FAILED if self._failures else CLOSED, operation.reply_to)
-            if isinstance(operation, Keep | Load | LoadKeys):
+                reason = FAILED if self._failures else CLOSED
+                self._refuse(operation.rows, reason, operation.reply_to)
+            for _ in range(rows_of.failed(operation, CLOSED).questions):
                 self._release()
         return complete
 
-    def _ask(self, question: Load | LoadKeys) -> None:
+    def _ask(self, question: Question) -> None:
         self._hold()
         if self._take(question):
             self._release()
@@ -226,19 +234,19 @@ class SqliteOutbox:
             self._is_submitted = True
         self._store.submit(self._write, is_retried=True).add_done_callback(self._on_written)
 
-    def _refuse(self, ids: tuple[int, ...], reason: str, reply_to: object) -> None:
-        self._metrics.dropped(reason, len(ids))
-        self._door.enter(reply_to, NotKept(ids, reason))
+    def _refuse(self, rows: tuple[KeptDelivery, ...], reason: str, reply_to: object) -> None:
+        self._metrics.dropped(reason, len(rows))
+        self._door.enter(reply_to, NotKept(rows, reason))
 
     # ── on the store's thread ────────────────────────────────────────────────────────────────
 
-    def _write(self, connection: sqlite3.Connection) -> tuple[Written, int]:
+    def _write(self, connection: sqlite3.Connection) -> tuple[Written, Counts]:
         """The job: one group; the same one again if it was not committed."""
         with self._changed:
-            room = GROUP_MAX - sum(map(_size, self._group))
+            room = GROUP_MAX - sum(map(_weight, self._group))
             while self._waiting and room > 0:
                 self._group.append(self._waiting.popleft())
-                room -= _size(self._group[-1])
+                room -= _weight(self._group[-1])
             group = tuple(self._group)
         connection.execute("SAVEPOINT outbox")
         try:
@@ -249,7 +257,7 @@ class SqliteOutbox:
             connection.execute("ROLLBACK TO outbox")
             written = self._write_each(connection, group)
         connection.execute("RELEASE outbox")
-        return written, self._prune(connection, written.ended)
+        return written, self._pruning.prune(connection, self._counts, written)
 
     def _write_each(self, connection: sqlite3.Connection, group: Sequence[Operation]) -> Written:
         """Each by itself, so that one that cannot be written takes no other with it."""
@@ -265,31 +273,22 @@ class SqliteOutbox:
                 self._store.reporter.store_failed(
                     store_error(self._store.path, error, f"{type(operation).__name__} not written")
                 )
-                written = _failed(operation)
+                written = rows_of.failed(operation, FAILED)
             connection.execute("RELEASE operation")
             all_written.answers += written.answers
             all_written.questions += written.questions
-            all_written.ended += written.ended
+            all_written.delivered += written.delivered
+            all_written.dead += written.dead
+            all_written.again += written.again
         return all_written
 
-    def _prune(self, connection: sqlite3.Connection, ended: int) -> int:
-        """Delete the oldest delivered ones beyond the limit; how many there are afterwards."""
-        if self._delivered is None:
-            delivered = rows_of.count_delivered(connection)
-        else:
-            delivered = self._delivered + ended
-        excess = delivered - self._keep_delivered
-        if excess >= min(PRUNE_MIN, self._keep_delivered + 1):
-            delivered -= rows_of.prune(connection, min(excess, PRUNE_MAX))
-        return delivered
-
-    def _on_written(self, done: Future[tuple[Written, int]]) -> None:
+    def _on_written(self, done: Future[tuple[Written, Counts]]) -> None:
         """It is committed, or was not; by the submitting thread if the store was closed."""
         error = done.exception()
         if error is not None:
             self._rest()
             return
-        written, self._delivered = done.result()
+        written, self._counts = done.result()
         with self._changed:
             size = sum(map(_size, self._group))
             self._group.clear()
@@ -297,17 +296,19 @@ class SqliteOutbox:
             was_closed = self._is_closed  # then its questions are released already
         for reply_to, answer in () if was_closed else written.answers:
             if isinstance(answer, NotKept):
-                self._metrics.dropped(answer.reason, len(answer.ids))
+                self._metrics.dropped(answer.reason, len(answer.rows))
             self._door.enter(reply_to, answer)
         for _ in range(0 if was_closed else written.questions):
             self._release()
         with self._changed:
+            if not was_closed:
+                self._taken += len(written.again)
+                self._waiting.extend(written.again)  # behind all others
             self._is_submitted = False
             self._written += size  # whoever waits finds the answers in the door
             self._changed.notify_all()
-            reached = []
-            while self._notices and self._notices[0][0] <= self._written:
-                reached.append(self._notices.popleft()[1])
+            count = sum(goal <= self._written for goal, _ in self._notices)
+            reached = [self._notices.popleft()[1] for _ in range(count)]
         for then in reached:
             then()
         self._submit()
@@ -319,7 +320,7 @@ class SqliteOutbox:
             self._failures += 1
             doubled = min(2 * self._wait_seconds, RETRY_MAX_SECONDS)
             self._wait_seconds = max(doubled, self._retry_seconds)
-            self._delivered = None
+            self._counts = None
             self._changed.notify_all()
         self._store.call_later(self._wait_seconds, self._on_rested)
 
@@ -330,7 +331,7 @@ class SqliteOutbox:
 
     def _requeue(self, connection: sqlite3.Connection) -> bool:
         """Hand over what others marked in the meantime; True: there may be more of it."""
-        self._delivered = None  # what they marked is delivered no longer
+        self._counts = None  # what they marked is delivered no longer
         for _ in range(REQUEUE_PAGES):
             with transaction(connection):
                 rows = rows_of.select_to_replay(connection, REQUEUE_PAGE)
@@ -344,19 +345,6 @@ def _size(operation: Operation) -> int:
     return len(operation.rows) if isinstance(operation, Keep) else 1
 
 
-def _failed(operation: Operation) -> Written:
-    """What is said instead of the answer to an operation that can never be carried out."""
-    written = Written()
-    if isinstance(operation, Keep):
-        ids = tuple(row.id for row in operation.rows)
-        written.answers.append((operation.reply_to, NotKept(ids, FAILED)))
-        written.questions = 1
-    elif isinstance(operation, Load):
-        nothing = Loaded(operation.endpoint, operation.key, ())
-        written.answers.append((operation.reply_to, nothing))
-        written.questions = 1
-    elif isinstance(operation, LoadKeys):
-        no_keys = KeysLoaded(operation.endpoint, (), operation.limit)
-        written.answers.append((operation.reply_to, no_keys))
-        written.questions = 1
-    return written
+def _weight(operation: Operation) -> int:
+    """Its part of a group: what changes many rows has one for itself."""
+    return GROUP_MAX if isinstance(operation, Bury) else _size(operation)

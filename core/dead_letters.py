@@ -90,7 +90,7 @@ REPLAYS: Final[Mapping[type, Enters | Refusal]] = {
     **dict.fromkeys(
         (deliveries.Kept, deliveries.NotKept, deliveries.Loaded, deliveries.KeysLoaded), STORED
     ),
-    deliveries.Requeued: STORED,
+    **dict.fromkeys((deliveries.Buried, deliveries.Requeued), STORED),
     endpoints.EndpointChanged: CHANGE_AGAIN,
     endpoints.EndpointRemoved: CHANGE_AGAIN,
     endpoints.StopSending: "its process has ended since; there is nothing to do",

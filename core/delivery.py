@@ -11,6 +11,7 @@ from livekit.protocol.webhook import WebhookEvent
 QUEUE_FULL: Final = "queue is full"
 TOO_OLD: Final = "age"
 NOT_KEPT: Final = "not kept"
+REMOVED: Final = "endpoint removed"
 EXHAUSTED: Final = "exhausted"  # all attempts failed, or it became too old for more
 REJECTED: Final = "rejected"  # an answer ended it
 UNSENDABLE: Final = "unsendable"  # no attempt can help: a certificate, a private address, no key
@@ -87,6 +88,20 @@ class LoadKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class Bury:
+    """Have the pending deliveries of this endpoint dead, which was removed.
+
+    Args:
+        last_id: Later ones are of an endpoint that came back with the same id.
+        spared: These are in flight, and may end as they will.
+    """
+
+    endpoint_id: str
+    last_id: int
+    spared: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """Make this attempt now."""
 
@@ -154,4 +169,6 @@ class Done:
     cause: str = ""
 
 
-Decision: TypeAlias = Queued | Keep | Load | LoadKeys | Send | Wait | WakeLane | Disable | Done
+Decision: TypeAlias = (
+    Queued | Keep | Load | LoadKeys | Bury | Send | Wait | WakeLane | Disable | Done
+)

@@ -99,6 +99,7 @@ class Lane:
     gate: Gate
     cold: ColdKeys
     is_enabled: bool = True
+    is_removed: bool = False  # only what is in flight is left of it
     queues: dict[str, Queue] = field(default_factory=dict)
     blocked: deque[Queue] = field(default_factory=deque)  # their heads could not pass the gate
     backing_off: dict[Queue, None] = field(default_factory=dict)

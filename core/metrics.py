@@ -176,9 +176,9 @@ class Metrics:
         if is_user_error:
             self._subscribe_cancels += 1
 
-    def webhook_dispatched(self, status: str, reason: str) -> None:
-        """A webhook came to an end: IncDispatchSuccess, IncDispatchFailure, IncDispatchDrop."""
-        self._webhooks.add(reason, status)
+    def webhook_dispatched(self, status: str, reason: str, count: int = 1) -> None:
+        """Webhooks came to an end: IncDispatchSuccess, IncDispatchFailure, IncDispatchDrop."""
+        self._webhooks.add(reason, status, amount=count)
 
     def webhook_queued(self, length: int) -> None:
         """A webhook was queued and made its queue this long: RecordQueueLength."""

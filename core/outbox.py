@@ -15,6 +15,8 @@ Each endpoint has a *lane*, and in it one queue for each key. Its first event is
     IN_FLIGHT    probe       it ended, worth another            BACKING_OFF (Wait n + 1), as before
     BLOCKED      n due       there is room, a token, a probe    *pass*
     IDLE         none        sweep, unused for idle_seconds     forgotten
+    IN_FLIGHT    attempt n   its endpoint is removed            same (Bury); n's end is the last
+    any other    any         its endpoint is removed            forgotten (Bury, or Dones: DROP)
     any          any         any other attempt or retry         same (), counted as stale
 
     *turn*: the oldest waiting event becomes the head, and is to *pass*; those that are older than
@@ -26,7 +28,8 @@ is in memory, and the tail in the store until it is loaded (Load); of each endpo
 and other keys are cold (LoadKeys). Without one, `max_depth` bounds what is held.
 
 Invariants:
-    1. Every offered event ends in exactly one Done, or is still held or in the store.
+    1. Every offered event ends in exactly one Done, or is still held or in the store (where it may
+       be buried).
     2. Per queue, sends and Dones of accepted events come in the order of the offers: a retried
        event is not overtaken.
     3. Per queue, at most one attempt is in flight. No queue waits for another of another lane.
@@ -42,25 +45,26 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from livekit.protocol.webhook import WebhookEvent
 
-from ..config import DEFAULT_POLICY, DeliveryPolicy
+from ..config import DeliveryPolicy
 from ..messages.outputs import AttemptEnded, LaneDue, RetryDue
 from .cold_keys import ColdKeys
 from .delivery import (
     QUEUE_FULL,
+    REMOVED,
+    Bury,
     Decision,
     Delivery,
     Disable,
     Done,
     Outcome,
     Queued,
-    Wait,
 )
 from .gate import Gate
 from .lane import Lane, Limits, Queue, State
 from .outbox_statistics import OutboxStatistics, count_up
-from .retry import Verdict, cause_of, classify, failure_text, wait_seconds
+from .retry import Verdict, cause_of, classify, failure_text
 from .shelf import Shelf
-from .times import NS_PER_SECOND, to_ns
+from .times import to_ns
 from .turns import Turns
 
 
@@ -122,6 +126,23 @@ class Outbox:
         lane.gate.change(policy, rate_per_second)
         return (*self._turns.release(lane, now_ns), *self._shelf.warm(lane))
 
+    def remove_lane(self, endpoint_id: str, now_ns: int) -> tuple[Decision, ...]:
+        """The endpoint is gone: what waits for it is dropped, what is in flight may end.
+
+        With a store that is one `Bury`, which counts them. O(held in memory).
+        """
+        if (lane := self.lanes.pop(endpoint_id, None)) is None:
+            return ()
+        left = self._turns.remove(lane)
+        if self._is_stored:
+            self._shelf.forget(lane)
+            return (self._burial(endpoint_id),)
+        self._turns.ended[Outcome.DROP] += len(left)
+        return tuple(
+            Done(delivery, Outcome.DROP, REMOVED, "", attempts, None, now_ns)
+            for delivery, attempts in left
+        )
+
     def offer(
         self, endpoint_id: str, key: str, event: WebhookEvent, body: bytes, now_ns: int
     ) -> tuple[Decision, ...]:
@@ -129,7 +150,7 @@ class Outbox:
         self._offered += 1
         delivery = Delivery(self._next_id, endpoint_id, key, event, body, now_ns)
         self._next_id += 1
-        lane = self._lane(endpoint_id)
+        lane = self.lanes[endpoint_id]
         if self._is_stored:
             return tuple(self._shelf.offer(lane, delivery))
         queue = lane.queue_of(key)
@@ -151,15 +172,16 @@ class Outbox:
         """
         return (*self._shelf.kept(rows, now_ns), *self._shelf.tidy())
 
-    def not_kept(self, ids: Iterable[int], now_ns: int) -> tuple[Decision, ...]:
+    def not_kept(self, deliveries: Iterable[Delivery], now_ns: int) -> tuple[Decision, ...]:
         """These deliveries are not in the store, and never will be."""
-        return tuple(self._shelf.not_kept(ids, now_ns))
+        return tuple(self._shelf.not_kept(deliveries, now_ns))
 
     def loaded(
         self, endpoint_id: str, key: str, rows: Sequence[Delivery], now_ns: int
     ) -> tuple[Decision, ...]:
         """The next of a queue's tail, in order; fewer than a window: that was all of it."""
-        queue = self._lane(endpoint_id).queues.get(key)
+        lane = self.lanes.get(endpoint_id)
+        queue = None if lane is None else lane.queues.get(key)
         if queue is None or not queue.is_loading:
             self._stale += 1
             return ()
@@ -176,17 +198,25 @@ class Outbox:
             limit: How many were asked for.
             now_ns: Unix ns.
         """
-        return tuple(self._shelf.keys_loaded(self._lane(endpoint_id), rows, limit, now_ns))
+        lane = self.lanes.get(endpoint_id)
+        if lane is None or not lane.cold.is_loading:
+            self._stale += 1
+            return ()
+        return tuple(self._shelf.keys_loaded(lane, rows, limit, now_ns))
 
     def requeued(self, rows: Iterable[Delivery], now_ns: int) -> tuple[Decision, ...]:
         """Somebody asked for these again: they go before what waits, by their sequence.
 
-        A pending one that backs off is due now.
+        A pending one that backs off is due now. Those of removed endpoints are buried again.
         """
         decisions: list[Decision] = []
+        removed: dict[str, None] = {}
         for delivery in rows:
-            decisions += self._shelf.requeued(self._lane(delivery.endpoint_id), delivery, now_ns)
-        return tuple(decisions)
+            if (lane := self.lanes.get(delivery.endpoint_id)) is None:
+                removed[delivery.endpoint_id] = None
+            else:
+                decisions += self._shelf.requeued(lane, delivery, now_ns)
+        return (*decisions, *(self._burial(one) for one in removed))
 
     def attempt_ended(
         self, ended: AttemptEnded, now_ns: int, fraction: float
@@ -212,13 +242,15 @@ class Outbox:
             lane.gate.failed(now_ns, fraction)
         else:
             is_up_again = lane.gate.answered()
-        may_retry = verdict is Verdict.RETRY and not self._turns.is_hopeless(
-            queue.head, policy, now_ns
+        may_retry = (
+            verdict is Verdict.RETRY
+            and not lane.is_removed
+            and not self._turns.is_hopeless(queue.head, policy, now_ns)
         )
         if may_retry and queue.due_at_ns > now_ns:
             decisions.append(self._turns.wait_on(queue, queue.head, now_ns))
         elif may_retry and ended.attempt < policy.max_attempts:
-            decisions.append(self._back_off(queue, ended, now_ns, fraction))
+            decisions.append(self._turns.back_off(queue, ended, now_ns, fraction))
         else:
             outcome, error, cause = Outcome.SUCCESS, "", ""
             if verdict is not Verdict.DELIVERED:
@@ -278,7 +310,7 @@ class Outbox:
     def statistics(self) -> OutboxStatistics:
         """Counts; O(queues)."""
         return count_up(
-            self.lanes.values(),
+            (*self.lanes.values(), *self._turns.removed()),
             unopened=sum(self._pending.values()),
             ended=self._turns.ended,
             offered=self._offered,
@@ -293,11 +325,13 @@ class Outbox:
 
     # ── helpers ─────────────────────────────────────────────────────────────────────────────
 
-    def _lane(self, endpoint_id: str) -> Lane:
-        """Its lane; of an endpoint that nobody knows any more, one that waits."""
-        if endpoint_id not in self.lanes:
-            self.set_lane(endpoint_id, "", DEFAULT_POLICY, 0, is_enabled=False)
-        return self.lanes[endpoint_id]
+    def _burial(self, endpoint_id: str) -> Bury:
+        spared = (
+            one
+            for one, queue in self._turns.by_head.items()
+            if queue.lane.endpoint_id == endpoint_id
+        )
+        return Bury(endpoint_id, self._next_id - 1, tuple(spared))
 
     def _awaited(self, state: State, delivery_id: int, attempt: int) -> Queue | None:
         """The queue whose head awaits exactly this; anything else is stale and counted."""
@@ -306,25 +340,3 @@ class Outbox:
             self._stale += 1
             return None
         return queue
-
-    def _back_off(self, queue: Queue, ended: AttemptEnded, now_ns: int, fraction: float) -> Wait:
-        queue.state, queue.attempt = State.BACKING_OFF, ended.attempt + 1
-        queue.lane.backing_off[queue] = None
-        seconds = wait_seconds(
-            queue.lane.policy,
-            ended.attempt,
-            now_s=now_ns / NS_PER_SECOND,
-            status=ended.status,
-            retry_after=ended.retry_after,
-            fraction=fraction,
-        )
-        started_at_ns = queue.head.started_at_ns if queue.head is not None else None
-        queue.waits_since_ns, queue.due_at_ns = now_ns, now_ns + to_ns(seconds)
-        return Wait(
-            ended.delivery_id,
-            queue.attempt,
-            seconds,
-            ended.status,
-            ended.error,
-            started_at_ns or 0,
-        )

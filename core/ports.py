@@ -124,10 +124,24 @@ class OutboxStore(Protocol):
     def load_keys(self, endpoint: str, after: str, limit: int, reply_to: object) -> None:
         """Ask for an endpoint's queues with pending deliveries beyond that key: `KeysLoaded`."""
 
+    def bury(
+        self,
+        endpoint: str,
+        last_id: int,
+        spared: tuple[int, ...],
+        at_ns: int,
+        reply_to: object,
+    ) -> None:
+        """Have an endpoint's pending deliveries dead at `at_ns` (Unix ns), little by little.
+
+        All up to `last_id` but the `spared` ones. Answered with `Buried`, some of them at a time.
+        """
+
     def watch(self, reply_to: object) -> None:
         """From now on, `Requeued` enters for what somebody outside asks to be sent again.
 
-        A delivery may come in it that is held already, or in an earlier answer.
+        A delivery may come in it that is held already, or in an earlier answer. What is left of
+        endpoints that were removed before is buried from now on: `Buried`.
         """
 
 

@@ -50,17 +50,23 @@ class Shelf:
             decisions += self._turns.next(queue, now_ns)
         return decisions
 
-    def not_kept(self, ids: Iterable[int], now_ns: int) -> list[Decision]:
+    def not_kept(self, deliveries: Iterable[Delivery], now_ns: int) -> list[Decision]:
         """See `Outbox.not_kept`. Tails and cold keys are counted anew when they are loaded."""
         decisions: list[Decision] = []
-        for delivery_id in ids:
-            if (found := self._unkept.pop(delivery_id, None)) is not None:
-                queue, delivery = found
+        for delivery in deliveries:
+            self._turns.ended[Outcome.DROP] += 1
+            decisions.append(Done(delivery, Outcome.DROP, NOT_KEPT, "", 0, None, now_ns))
+            if (found := self._unkept.pop(delivery.id, None)) is not None:
+                queue, _ = found
                 queue.unkept -= 1
-                self._turns.ended[Outcome.DROP] += 1
-                decisions.append(Done(delivery, Outcome.DROP, NOT_KEPT, "", 0, None, now_ns))
                 decisions += self._turns.next(queue, now_ns)
         return decisions
+
+    def forget(self, lane: Lane) -> None:
+        """Its endpoint was removed: what is kept of it from now on is not sent."""
+        self._unkept = {
+            one: found for one, found in self._unkept.items() if found[0].lane is not lane
+        }
 
     def loaded(self, queue: Queue, rows: Sequence[Delivery], now_ns: int) -> list[Decision]:
         """See `Outbox.loaded`."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from ..config import DeliveryPolicy
 from ..messages.outputs import AttemptEnded
+from .cold_keys import ColdKeys
 from .delivery import (
     EXHAUSTED,
     TOO_OLD,
@@ -20,6 +21,7 @@ from .delivery import (
 )
 from .gate import Breaker
 from .lane import Lane, Limits, Queue, State
+from .retry import wait_seconds
 from .times import NS_PER_SECOND, to_ns
 
 LOOK_SECONDS_MIN = 0.001  # a timer that rounds down must not make a loop without a wait
@@ -117,6 +119,28 @@ class Turns:
         self.ended[outcome] += 1
         return Done(head, outcome, reason, error, attempts, status, now_ns, cause)
 
+    def remove(self, lane: Lane) -> list[tuple[Delivery, int]]:
+        """Only what is in flight stays; the rest in memory, each with its attempts. O(held)."""
+        lane.is_enabled, lane.is_removed, lane.cold = False, True, ColdKeys()
+        lane.blocked.clear()
+        lane.backing_off.clear()
+        left: list[tuple[Delivery, int]] = []
+        for queue in lane.queues.values():
+            if queue.head is not None and queue.state is not State.IN_FLIGHT:
+                del self.by_head[queue.head.id]
+                left.append((queue.head, queue.attempt - 1))
+                queue.head, queue.state = None, State.IDLE
+            left.extend((one, one.attempts) for one in queue.waiting)
+            queue.waiting.clear()
+            queue.unkept = queue.tail = queue.asked = 0
+        lane.forget_idle()
+        return left
+
+    def removed(self) -> list[Lane]:
+        """The lanes of removed endpoints of which something is in flight; O(heads)."""
+        lanes = {id(one.lane): one.lane for one in self.by_head.values() if one.lane.is_removed}
+        return list(lanes.values())
+
     def waits(self, lanes: Iterable[Lane], now_ns: int) -> Iterator[Decision]:
         """See `Outbox.waits`. Lanes that are held back are looked at at once."""
         for lane in lanes:
@@ -131,6 +155,29 @@ class Turns:
     def is_hopeless(self, head: Delivery, policy: DeliveryPolicy, now_ns: int) -> bool:
         """It has been tried for long enough."""
         return _is_older(head, policy.give_up_after_seconds, now_ns)
+
+    def back_off(self, queue: Queue, ended: AttemptEnded, now_ns: int, fraction: float) -> Wait:
+        """Its head waits for another attempt."""
+        queue.state, queue.attempt = State.BACKING_OFF, ended.attempt + 1
+        queue.lane.backing_off[queue] = None
+        seconds = wait_seconds(
+            queue.lane.policy,
+            ended.attempt,
+            now_s=now_ns / NS_PER_SECOND,
+            status=ended.status,
+            retry_after=ended.retry_after,
+            fraction=fraction,
+        )
+        started_at_ns = queue.head.started_at_ns if queue.head is not None else None
+        queue.waits_since_ns, queue.due_at_ns = now_ns, now_ns + to_ns(seconds)
+        return Wait(
+            ended.delivery_id,
+            queue.attempt,
+            seconds,
+            ended.status,
+            ended.error,
+            started_at_ns or 0,
+        )
 
     def wait_on(self, queue: Queue, head: Delivery, now_ns: int) -> Wait:
         """Its head was a probe before its own time, which costs no attempt: it waits as before."""

@@ -175,7 +175,7 @@ _MESSAGES: Final = (
     *(outputs.AttemptEnded, outputs.RetryDue, outputs.LaneDue, outputs.SweepDue),
     *(deliveries.KeptDelivery, deliveries.StoredDelivery, deliveries.EndedDelivery),
     *(deliveries.Kept, deliveries.NotKept, deliveries.Loaded, deliveries.KeysLoaded),
-    *(deliveries.Requeued, endpoints.EndpointChanged),
+    *(deliveries.Buried, deliveries.Requeued, endpoints.EndpointChanged),
     *(endpoints.EndpointRemoved, endpoints.StopSending),
     *(
         control.Stamped,

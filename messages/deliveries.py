@@ -91,7 +91,7 @@ class Kept:
 class NotKept:
     """These deliveries are not in the store, and never will be: they were counted as dropped."""
 
-    ids: tuple[int, ...]
+    rows: tuple[KeptDelivery, ...]
     reason: str  # from a fixed set, as in `greenroom_dropped_total`
 
 
@@ -123,4 +123,12 @@ class Requeued:
     rows: tuple[StoredDelivery, ...]
 
 
-StoreAnswer: TypeAlias = Kept | NotKept | Loaded | KeysLoaded | Requeued
+@message
+class Buried:
+    """So many pending deliveries of this endpoint are dead now, because it was removed."""
+
+    endpoint: str
+    count: int
+
+
+StoreAnswer: TypeAlias = Kept | NotKept | Loaded | KeysLoaded | Buried | Requeued

@@ -142,7 +142,7 @@ class EndpointChanged:
 
 @message
 class EndpointRemoved:
-    """There is no such endpoint any more; what it has not got yet is left where it is."""
+    """There is no such endpoint any more; what it has not got yet is dropped."""
 
     endpoint_id: str
 

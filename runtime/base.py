@@ -45,8 +45,8 @@ class InProcessBase:
         capacity: Messages in the mailbox from which on a tell from outside finds it full. What
             actors send to each other is never held back: see docs/architecture.md, Bounds.
         when_full: What such a tell does then.
-        handler_limit_seconds: A handler on the base's own thread that takes longer is interrupted;
-            one that does not end for as long again leaves the base broken. None: never.
+        handler_limit_seconds: A handler on its own thread that takes longer is interrupted, or
+            else leaves the base broken. None: never.
         schedule: Another order of delivery, with faults, for tests; with a VirtualClock only.
 
     Raises:
@@ -177,9 +177,7 @@ class InProcessBase:
         return self._driver.broken is not None
 
     def barrier(self, timeout_seconds: float | None = None) -> bool:
-        """Wait until all that entered before, and what it caused, is done.
-
-        Pumped, this is `run_until_idle`. Closed: there is nothing to wait for.
+        """Wait until all that entered before, and what it caused, is done; pumped, run that.
 
         Returns:
             False when the time was over first.
@@ -334,9 +332,9 @@ class InProcessBase:
             if not self._driver.is_closed:
                 return True
             self._bury_letter()
-        else:
-            with self._lock:
-                self._refused += 1
+            return False
+        with self._lock:
+            self._refused += 1
         return False
 
     def _wake_listeners(self) -> None:

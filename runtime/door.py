@@ -12,7 +12,7 @@ from ..config import CAPACITY
 from ..core.ports import Clock
 from ..messages.calls import TrackStats, TrackStatsBatch
 from ..messages.control import Input, RestartDue, Stamped
-from ..messages.deliveries import Kept, KeysLoaded, Loaded, NotKept, Requeued
+from ..messages.deliveries import Buried, Kept, KeysLoaded, Loaded, NotKept, Requeued
 from ..messages.outputs import AttemptEnded, LaneDue, RetryDue, SweepDue
 from ..messages.stats import FlushTick
 from .waker import Waker
@@ -27,7 +27,7 @@ INPUTS_PER_TURN: Final = 256
 # losing it would lose work.
 NEVER_REFUSED = (
     *(AttemptEnded, RetryDue, LaneDue, SweepDue, FlushTick, RestartDue),
-    *(Kept, NotKept, Loaded, KeysLoaded, Requeued),
+    *(Kept, NotKept, Loaded, KeysLoaded, Buried, Requeued),
 )
 
 

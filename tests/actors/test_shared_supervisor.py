@@ -105,7 +105,7 @@ def test_an_adopted_worker_goes_on_as_the_old_one_would_have() -> None:
     new.enter(AdoptWorkers(released(old).workers))
 
     alice, bob = (
-        {status.key.participant_id: status for status in workers(new).current}[name]
+        {str(status.key.participant_id): status for status in workers(new).current}[name]
         for name in (ALICE, BOB)
     )
     assert (alice.closed, bob.closed) == (False, True)

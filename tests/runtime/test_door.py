@@ -26,7 +26,7 @@ SYSTEM_INPUTS: list[Input] = [
     SweepDue(),
     FlushTick(1),
     Kept((Numbered(1, 1),)),
-    NotKept((1,), "outbox_full"),
+    NotKept((), "outbox_full"),
     Loaded("primary", "lobby", ()),
     KeysLoaded("EP", (), 1),
     Requeued(()),
