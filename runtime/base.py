@@ -177,7 +177,7 @@ class InProcessBase:
         return self._driver.broken is not None
 
     def barrier(self, timeout_seconds: float | None = None) -> bool:
-        """Wait until all that entered before, and what it caused, is done; pumped, run that.
+        """Wait until all that entered before, and what it caused, is done. Closed: for nothing.
 
         Returns:
             False when the time was over first.
