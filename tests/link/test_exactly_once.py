@@ -35,32 +35,34 @@ def names_of(node: FakeNode, client: int) -> list[str]:
 def test_each_call_takes_effect_once_and_in_order_however_connections_break(
     cuts: list[tuple[int, int]], window: int, batch_bytes: int
 ) -> None:
-    with short_directory() as directory:
-        with fake_node(directory, window=window, batch_bytes=batch_bytes) as node:
-            cutter = Cutter(directory, node.path, cuts)
-            clients = [connect(f"unix:{cutter.path}") for _ in range(CLIENTS)]
-            try:
-                for number in range(CALLS):
-                    for client, telemetry in enumerate(clients):
-                        name = f"{client} {number}"
-                        if number % 3:
-                            telemetry.track_stats("RM_1", name, key(), stat(number))
-                        else:
-                            started = room()
-                            started.name = name
-                            telemetry.room_started(started)
-                        if number == CALLS // 2:
-                            telemetry.sync(0.0)  # so that some are on their way in between
-                assert all(telemetry.sync() for telemetry in clients)
-            finally:
-                for telemetry in clients:
-                    telemetry.close()
-                cutter.close()
+    with (
+        short_directory() as directory,
+        fake_node(directory, window=window, batch_bytes=batch_bytes) as node,
+    ):
+        cutter = Cutter(directory, node.path, cuts)
+        clients = [connect(f"unix:{cutter.path}") for _ in range(CLIENTS)]
+        try:
+            for number in range(CALLS):
+                for client, telemetry in enumerate(clients):
+                    name = f"{client} {number}"
+                    if number % 3:
+                        telemetry.track_stats("RM_1", name, key(), stat(number))
+                    else:
+                        started = room()
+                        started.name = name
+                        telemetry.room_started(started)
+                    if number == CALLS // 2:
+                        telemetry.sync(0.0)  # so that some are on their way in between
+            assert all(telemetry.sync() for telemetry in clients)
+        finally:
+            for telemetry in clients:
+                telemetry.close()
+            cutter.close()
 
-            expected = [str(number) for number in range(CALLS)]
-            for client in range(CLIENTS):
-                assert names_of(node, client) == expected
-            assert not node.shard.lost
+        expected = [str(number) for number in range(CALLS)]
+        for client in range(CLIENTS):
+            assert names_of(node, client) == expected
+        assert not node.shard.lost
 
 
 def payload(*them: Call) -> bytes:
