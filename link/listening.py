@@ -11,7 +11,7 @@ from typing import Final
 from ..errors import ConfigError
 from .address import Address, check_directory
 
-BACKLOG: Final = 128
+BACKLOG: Final = 1_024  # after a restart all clients come at once
 
 
 def listen(address: Address) -> socket.socket:

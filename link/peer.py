@@ -109,7 +109,7 @@ class Peer(asyncio.Protocol):
                     return
                 self._obey(frame)
         except LinkError as error:
-            _log.warning("%s broke the link's protocol: %s", self.about, error)
+            self._server.complain(self, error)
             self.refuse(error.code or "protocol", error.reason)
 
     def _obey(self, frame: Frame) -> None:

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Final
 
 from ..adapters.loops import new_event_loop
-from ..errors import ConfigError, LifecycleError
+from ..errors import ConfigError, LifecycleError, LinkError
 from ..runtime.secure.secret import Secret
 from .address import Address
 from .frames import Ack, Batch
 from .intake import RECENT, Taker
-from .listening import listen
+from .listening import BACKLOG, listen
 from .outbound import BATCH_BYTES, WINDOW
 from .peer import JOIN_SECONDS, Peer
 
@@ -30,6 +30,7 @@ JOINING_MAX: Final = 128
 CALLS_MAX: Final = 65_536  # in the shard at once; more stay in the sockets and with the clients
 BYTES_MAX: Final = 67_108_864  # likewise: a thousand full batches
 CLOSE_SECONDS: Final = 2.0
+LOG_SECONDS: Final = 60.0
 _log = logging.getLogger("greenroom.link")
 
 Answerer = Callable[[str], bytes]
@@ -99,6 +100,8 @@ class LinkServer:
         self._held: deque[Peer] = deque()
         self._done: deque[tuple[Peer, int, int, int]] = deque()
         self._will_acknowledge = False
+        self._strange = 0
+        self._complained_at = -LOG_SECONDS
         self._draining = False
         self._sockets: list[tuple[Address, socket.socket, int]] = []
         try:
@@ -161,12 +164,13 @@ class LinkServer:
             return Peer(self, address.kind)
 
         if address.kind == "unix":
-            return await self.loop.create_unix_server(peer, sock=sock)
+            return await self.loop.create_unix_server(peer, sock=sock, backlog=BACKLOG)
         if address.kind == "tcp":
-            return await self.loop.create_server(peer, sock=sock)
+            return await self.loop.create_server(peer, sock=sock, backlog=BACKLOG)
         return await self.loop.create_server(
             peer,
             sock=sock,
+            backlog=BACKLOG,
             ssl=self.settings.tls,
             ssl_handshake_timeout=JOIN_SECONDS,
             ssl_shutdown_timeout=CLOSE_SECONDS,
@@ -192,6 +196,19 @@ class LinkServer:
         """The peer is gone."""
         self.joining.pop(peer, None)
         self.peers.discard(peer)
+
+    def complain(self, peer: Peer, error: LinkError) -> None:
+        """Log who broke the protocol; strangers, who may be many, once in a while."""
+        if peer in self.peers:
+            _log.warning("%s broke the link's protocol: %s", peer.about, error)
+            return
+        self._strange += 1
+        now = self.loop.time()
+        if now - self._complained_at >= LOG_SECONDS:
+            _log.warning(
+                "somebody who had not joined was refused: %s; %d so far", error, self._strange
+            )
+            self._complained_at = now
 
     def take(self, peer: Peer, batch: Batch) -> None:
         """Let a batch enter the shard; read no more of this peer while there is too much in it."""

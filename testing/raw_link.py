@@ -33,8 +33,12 @@ class RawClient:
     def __init__(self, where: str | tuple[str, int], client_id: bytes | None = None) -> None:
         family = socket.AF_UNIX if isinstance(where, str) else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            self.sock.connect(where)  # blocks, so that a queue that is full is waited for
+        except BaseException:
+            self.sock.close()
+            raise
         self.sock.settimeout(TIMEOUT_SECONDS)
-        self.sock.connect(where)
         self.client_id = os.urandom(16) if client_id is None else client_id
         self._buffer = b""
 
