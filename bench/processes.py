@@ -9,96 +9,42 @@ that the node has processed what they sent.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from figures import fresh, median, parser, percentile, rss_bytes, save, show
+from figures import median, parser, percentile, save, show
 from livekit.protocol.models import Room
 from webhooks import SECRET, receiving
 from workload import join_all, load_stats, participants, track_calls
 
 import greenroom
+from greenroom.testing.nodes import RunningNode, serving
 
 CLIENTS = 2
 LATENCY_PER_S = 500
 CONNECTS = 8
 PATIENCE_S = 60.0
-BUFFERED = 50_000  # calls, for a client's memory with its buffer in use
+CLIENT = """
+import os, sys
+import livekit.protocol.analytics, livekit.protocol.egress
+import livekit.protocol.ingress, livekit.protocol.models
 
+def rss():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-class Node:
-    """A node in a directory of its own."""
-
-    def __init__(self, directory: Path, *options: str) -> None:
-        self.directory = str(directory / "sockets")
-        self._http, admin = _free_port(), _free_port()
-        command = [sys.executable, "-m", "greenroom.cli", "serve", "--listen", self.directory]
-        command += ["--http", f"127.0.0.1:{self._http}", "--admin-port", str(admin), *options]
-        self.log = (directory / "node.log").open("wb")
-        self._process = subprocess.Popen(command, stderr=self.log, stdout=self.log)
-        self.wait_ready(lambda _: True)
-
-    def health(self) -> dict[str, Any]:
-        """What /healthz says; empty: nobody answers."""
-        try:
-            with urllib.request.urlopen(
-                f"http://127.0.0.1:{self._http}/healthz", timeout=2
-            ) as said:
-                return dict(json.load(said))
-        except (OSError, ValueError):
-            return {}
-
-    def wait_ready(self, is_it: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """Wait until the node is ready, and of that kind."""
-        until = time.monotonic() + PATIENCE_S
-        while time.monotonic() < until:
-            seen = self.health()
-            if seen.get("ready") and is_it(seen):
-                return seen
-            if self._process.poll() is not None:
-                break
-            time.sleep(0.005)
-        raise SystemExit(f"the node is not ready:\n{Path(self.log.name).read_text()}")
-
-    def close(self) -> None:
-        """Drain it."""
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(PATIENCE_S)
-        finally:
-            self._process.kill()
-            self.log.close()
-
-
-@contextmanager
-def serving(*options: str) -> Iterator[Node]:
-    """A node for as long as the block lasts."""
-    with tempfile.TemporaryDirectory(prefix="gr-") as directory:
-        node = Node(Path(directory), *options)
-        try:
-            yield node
-        finally:
-            node.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+before = rss()
+import greenroom
+telemetry = greenroom.connect(sys.argv[1])
+telemetry.room_started(livekit.protocol.models.Room(sid="RM_m", name="memory"))
+assert telemetry.sync(60)
+print(rss() - before)
+"""  # a client as small as can be
 
 
 def call(address: str, number: int, calls: int, workers: int, start_at: float) -> dict[str, float]:
@@ -132,15 +78,13 @@ def call(address: str, number: int, calls: int, workers: int, start_at: float) -
     }
 
 
-def throughput(node: Node, calls: int, workers: int) -> tuple[float, float, float]:
+def throughput(node: RunningNode, calls: int, workers: int) -> tuple[float, float, float]:
     """Statistics a second of all clients together, and the caller's p50 and p99.9 in us."""
     context = multiprocessing.get_context("spawn")
     start_at = time.time() + 4.0 + calls / 100_000
     with ProcessPoolExecutor(CLIENTS, mp_context=context) as pool:
         futures = [
-            pool.submit(
-                call, node.directory, number, calls // CLIENTS, workers // CLIENTS, start_at
-            )
+            pool.submit(call, node.address, number, calls // CLIENTS, workers // CLIENTS, start_at)
             for number in range(CLIENTS)
         ]
         seen = [future.result() for future in futures]
@@ -158,7 +102,7 @@ def webhook_latencies(seconds: float) -> list[float]:
             f"webhook: {{urls: ['{receiver.url}'], api_key: bench, allow_private: true}}\n"
         )
         with serving("--shards", "1", "--config", str(config)) as node:
-            telemetry = greenroom.connect(node.directory)
+            telemetry = greenroom.connect(node.address)
             count = int(seconds * LATENCY_PER_S)
             started = time.monotonic()
             for index in range(count):
@@ -182,47 +126,37 @@ def connect_seconds(address: str) -> float:
     return time.perf_counter() - began
 
 
-def slowest_connect(node: Node) -> float:
+def slowest_connect(node: RunningNode) -> float:
     """Of eight processes at once."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(CONNECTS, mp_context=context) as pool:
-        return max(pool.map(connect_seconds, [node.directory] * CONNECTS))
+        return max(pool.map(connect_seconds, [node.address] * CONNECTS))
 
 
 def client_mb(address: str) -> float:
     """What a client adds to a process that has LiveKit's protobufs already."""
-    import livekit.protocol.analytics
-    import livekit.protocol.egress
-    import livekit.protocol.ingress
-    import livekit.protocol.models  # noqa: F401
-
-    before = rss_bytes()
-    connect_seconds(address)
-    return (rss_bytes() - before) / 1e6
+    seen = subprocess.run(
+        [sys.executable, "-c", CLIENT, address], capture_output=True, text=True, check=True
+    )
+    return float(seen.stdout) / 1e6
 
 
-def parent_of(pid: int) -> int:
-    """The process that made this one."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-def shard_back_seconds(node: Node) -> float:
+def shard_back_seconds(node: RunningNode) -> float:
     """From kill -9 of the shard until clients are served again."""
-    old = node.wait_ready(lambda _: True)["shards"][0]
     began = time.perf_counter()
-    os.kill(old, signal.SIGKILL)
-    connect_seconds(node.directory)
+    old = node.kill("shard 0")
+    connect_seconds(node.address)
     node.wait_ready(lambda seen: seen["shards"][0] != old)
     return time.perf_counter() - began
 
 
-def admin_back_seconds(node: Node) -> float:
+def admin_back_seconds(node: RunningNode) -> float:
     """From kill -9 of Thespian's admin until clients are served again."""
-    old = node.wait_ready(lambda _: True)["shards"][0]
+    old = node.wait_ready()["shards"][0]
     began = time.perf_counter()
-    os.kill(parent_of(parent_of(old)), signal.SIGKILL)
+    node.kill("admin")
     node.wait_ready(lambda seen: seen["shards"][0] != old)
-    connect_seconds(node.directory)
+    connect_seconds(node.address)
     return time.perf_counter() - began
 
 
@@ -240,7 +174,7 @@ def main() -> None:
             print(f"run {number + 1} of {chosen.runs}: {runs[-1][0]:,.0f} stats/s", flush=True)
     with serving("--shards", "1") as node:
         connect_s = median([slowest_connect(node) for _ in range(3)])
-        rss_mb = median([fresh(client_mb, node.directory) for _ in range(3)])
+        rss_mb = median([client_mb(node.address) for _ in range(3)])
         shard_s = median([shard_back_seconds(node) for _ in range(3)])
         admin_s = median([admin_back_seconds(node) for _ in range(3)])
     latencies = webhook_latencies(chosen.seconds)
