@@ -30,6 +30,7 @@ from .database import (
 )
 from .reporter import LoggingReporter
 from .store_errors import is_of_the_file, store_error
+from .store_health import StoreHealth
 from .store_statistics import StoreStatistics
 
 CAPACITY: Final = 10_000  # jobs that may wait
@@ -96,12 +97,11 @@ class Store:
         self._watchers: list[Watcher] = []
         self._later: list[tuple[float, _Signal]] = []  # when it is due; of the store's thread
         self._seen_version = -1  # of the data; never SQLite's own
-        self._look_again = self._failed = self._closed = False
+        self._look_again = self._closed = False
         self._written = self._groups = self._lost = 0
-        self._last_error = ""
         self._busy_until = 0.0  # monotonic; of the store's thread
         self._lock = threading.Lock()  # nothing is queued behind the end
-        metrics.store_failed(failed=False)
+        self._health = StoreHealth(self.data_dir, metrics)
         self._thread = threading.Thread(target=self._run, name="greenroom-store", daemon=True)
         self._thread.start()
 
@@ -195,14 +195,15 @@ class Store:
 
     def statistics(self) -> StoreStatistics:
         """What it did so far."""
+        failed, last_error = self._health.look()
         with self._lock:
             return StoreStatistics(
                 waiting=self._waiting.qsize(),
                 written=self._written,
                 groups=self._groups,
                 lost=self._lost,
-                failed=self._failed,
-                last_error=self._last_error,
+                failed=failed,
+                last_error=last_error,
             )
 
     def _beside(self, job: Job[T], *, write: bool) -> T:
@@ -287,15 +288,14 @@ class Store:
                     self._write([one])
                 return
             failure = store_error(self.path, error, "not written")
-            self._count_failure(failure, wrote=True)
+            self._health.note_failure(failure, wrote=True)
             self._drop(writes, FAILED, failure)
             return
         self._busy_until = time.monotonic() + 2 * LINGER_SECONDS
         with self._lock:
             self._written += len(writes)
             self._groups += 1
-            self._failed = False
-        self._metrics.store_failed(failed=False)
+        self._health.note_written()
         for write, result in zip(writes, results, strict=True):
             write.done.set_result(result)
 
@@ -307,13 +307,6 @@ class Store:
         self.reporter.store_failed(failure)
         for write in writes:
             write.done.set_exception(failure)
-
-    def _count_failure(self, failure: StoreError, *, wrote: bool) -> None:
-        with self._lock:
-            self._failed |= wrote
-            self._last_error = failure.reason
-        self._metrics.store_error(failure.kind)
-        self._metrics.store_failed(failed=self._failed)
 
     def _poll(self) -> None:
         try:
@@ -327,7 +320,7 @@ class Store:
         except Exception as error:  # noqa: BLE001  # the top of a thread
             self._look_again = True
             failure = store_error(self.path, error)
-            self._count_failure(failure, wrote=False)
+            self._health.note_failure(failure, wrote=False)
             self.reporter.store_failed(failure)
         else:
             self._seen_version = version

@@ -38,7 +38,9 @@ app.command(epilog="Example: greenroom conformance scenarios.jsonl.gz webhook.js
 app.command(epilog="Example: greenroom serve --config livekit.yaml --data-dir /var/lib/greenroom")(
     serve
 )
-app.command(epilog=f"Example: greenroom status {EXAMPLE_DIR}")(status)
+app.command(epilog=f"Example: greenroom status {EXAMPLE_DIR}, or greenroom status --watch 2")(
+    status
+)
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(dead_letters, name="dead-letters")
 

@@ -20,16 +20,15 @@ from ..errors import ConfigError, StoreError
 ID_MAX: Final = 2**63 - 1  # SQLite's
 EXAMPLE_DIR: Final = "--data-dir /var/lib/greenroom"
 
-DataDir: TypeAlias = Annotated[
-    Path,
-    typer.Option(
-        metavar="DIR",
-        help="The data_dir that greenroom was started with.",
-        exists=True,
-        file_okay=False,
-        readable=True,
-    ),
-]
+_OPTION: Final = typer.Option(
+    metavar="DIR",
+    help="The data_dir that greenroom was started with.",
+    exists=True,
+    file_okay=False,
+    readable=True,
+)
+DataDir: TypeAlias = Annotated[Path, _OPTION]
+MaybeDataDir: TypeAlias = Annotated[Path | None, _OPTION]
 AsJson: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print JSON, and nothing else.", show_default=False)
 ]

@@ -1,4 +1,4 @@
-"""`greenroom status`: a data directory at a glance."""
+"""`greenroom status`: a node, or a data directory, at a glance."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -14,10 +14,13 @@ from rich.console import Console
 from ..adapters.database import DATABASE_NAME, MIGRATIONS, holder
 from ..adapters.delivery_queries import count_by_endpoint, oldest_pending
 from ..adapters.endpoint_book import select_endpoints
+from ..adapters.store_health import read_note
 from ..adapters.stored_dead_letters import select as select_letters
 from ..config import hide_password
 from ..core.times import NS_PER_SECOND
-from .data_dir import AsJson, DataDir, opened, safe, span
+from ..link.address import default_address
+from .data_dir import AsJson, MaybeDataDir, opened, safe, span
+from .node_status import node_status
 from .output import standard_output
 from .webhook_text import add_row, new_table, state_of
 
@@ -25,12 +28,32 @@ GONE: Final = "removed"  # its deliveries are still there
 MEGABYTE: Final = 1_000_000
 
 
-def status(*, data_dir: DataDir, as_json: AsJson = False) -> None:
-    """Say who has a data directory, how large it is, and how each endpoint does.
+def status(
+    *,
+    data_dir: MaybeDataDir = None,
+    node: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where the node's sockets are.",
+            show_default="GREENROOM_ADDRESS, or this user's",
+        ),
+    ] = None,
+    watch: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Of a node: again and again.", min=0.1)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how a node's shards do; with --data-dir, how what is stored there does.
 
-    Works beside a running greenroom, and without one. What its disk refused is known to the
-    running greenroom only: its log, `greenroom_store_failed`, and `statistics().store`.
+    A data directory is looked at beside a running greenroom, or without one: who has it, how
+    large it is, how each endpoint does, and what its disk refused last.
     """
+    if data_dir is None:
+        node_status(node or default_address(), as_json=as_json, watch_seconds=watch)
+        return
+    if node is not None:
+        raise typer.BadParameter("either a node or a data directory", param_hint="--node")
     found = _look(data_dir)
     with standard_output():
         if as_json:
@@ -72,6 +95,7 @@ def _look(data_dir: Path) -> dict[str, Any]:
         "process": holder(data_dir) or None,
         "schema": len(MIGRATIONS),  # another one is not opened
         "bytes": _sizes(data_dir),
+        "store_error": read_note(data_dir),
         "dead_letters": {"total": letters.total(), **letters},
         "endpoints": rows,
     }
@@ -92,6 +116,8 @@ def _print(found: dict[str, Any]) -> None:
     typer.echo(f"held by         {'no process' if pid is None else f'process {pid}'}")
     typer.echo(f"schema          {found['schema']}")
     typer.echo(f"size            {', '.join(sizes)}")
+    if (note := found["store_error"]) is not None:
+        typer.echo(safe(f"disk refuses    {note.get('error')} ({note.get('at')})"))
     typer.echo(f"dead letters    {total}{f' ({each})' if each else ''}")
     if not found["endpoints"]:
         typer.echo("endpoints       none")
