@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import socket
 import stat
 import tempfile
 from dataclasses import dataclass
@@ -57,21 +58,12 @@ class Address:
                     f"{name}: expected an absolute path of at most {_PATH_MAX} bytes, got {path!r}"
                 )
             return cls("unix", path=path)
-        try:
-            parts = urlsplit(text)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            host = port = None
-        if (
-            parts.scheme not in ("tcp", "tls")
-            or not host
-            or port is None
-            or parts.path not in ("", "/")
-        ):
+        kind, host, port = _split(text)
+        if kind not in ("tcp", "tls") or not host or port is None:
             raise ConfigError(f"{name}: {_FORMS}, got {text!r}")
-        if parts.scheme == "tcp" and not _is_loopback(host):
+        if kind == "tcp" and not _is_loopback(host):
             raise ConfigError(f"{name}: {text} goes over a network without TLS: use tls://")
-        return cls("tls" if parts.scheme == "tls" else "tcp", host=host, port=port)
+        return cls("tls" if kind == "tls" else "tcp", host=host, port=port)
 
     def sockets(self) -> list[str]:
         """The Unix sockets that are meant: the one, or those in the directory."""
@@ -81,6 +73,19 @@ class Address:
         return sorted(str(entry) for entry in path.iterdir() if entry.suffix == SUFFIX)
 
 
+def _split(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port of a URL that has nothing else; no port where it is none."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        host.encode("idna")  # what cannot be a name is found here, not when it is looked up
+    except ValueError:
+        return "", "", None
+    if parts.username is not None or parts.path.strip("/") or parts.query or parts.fragment:
+        return "", "", None
+    return parts.scheme, host, port
+
+
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
@@ -88,6 +93,19 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_answered(path: str) -> bool:
+    """Whether somebody listens at a Unix socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.setblocking(False)  # noqa: FBT003  # the standard library's form
+        try:
+            sock.connect(path)
+        except BlockingIOError:
+            return True  # so many wait that there is no room
+        except OSError:
+            return False
+    return True
 
 
 def default_address(environ: os._Environ[str] | dict[str, str] = os.environ) -> str:

@@ -39,14 +39,20 @@ class Courier:
         dialer: Makes connections.
         client_id: Of the outbound.
         begin: Called on the thread whenever nobody answers: may start a node.
+        now: Monotonic seconds, by which a node is silent.
     """
 
     def __init__(
-        self, dialer: Dialer, client_id: bytes, begin: Callable[[], None] | None = None
+        self,
+        dialer: Dialer,
+        client_id: bytes,
+        begin: Callable[[], None] | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._dialer = dialer
         self._client_id = client_id
         self._begin = begin
+        self._now = now
         self._outbound: Outbound
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -168,11 +174,11 @@ class Courier:
         outbound, sock = self._outbound, connection.sock
         outbound.begin_anew()
         outbound.batch_bytes = min(max(1, connection.welcome.batch_bytes), BATCH_BYTES_MAX)
-        talk = _Talk(connection.welcome.window)
+        talk = _Talk(connection.welcome.window, self._now())
         self._obey_all(connection, talk)  # what came together with the welcome
         while not self._stopped:
             outbound.sleep_until(None)
-            now = time.monotonic()
+            now = self._now()
             if not talk.out:
                 talk.out = self._next(talk, now)
             if talk.out:
@@ -212,7 +218,7 @@ class Courier:
         outbound = self._outbound
         if talk.out or talk.last is not None or outbound.unacked_batches >= talk.window:
             return PING_SECONDS  # an ack or a free socket comes first
-        since = time.monotonic() - talk.sent_at
+        since = self._now() - talk.sent_at
         if outbound.waiting or since <= LINGER_SECONDS:
             outbound.sleep_until(ENOUGH)
             hurry = self._urged or len(outbound.waiting) >= ENOUGH
@@ -230,7 +236,7 @@ class Courier:
                 return
             if not data:
                 raise LinkError(f"{connection.peer} closed the connection")
-            talk.heard_at = time.monotonic()
+            talk.heard_at = self._now()
             connection.reader.feed(data)
             self._obey_all(connection, talk)
             if len(data) < READ_BYTES and not isinstance(connection.sock, ssl.SSLSocket):
@@ -280,12 +286,12 @@ class _Talk:
 
     __slots__ = ("asked_at", "heard_at", "last", "out", "sent_at", "window")
 
-    def __init__(self, window: int) -> None:
+    def __init__(self, window: int, now: float) -> None:
         self.window = max(1, window)
         self.out = _NOTHING  # what the socket has not taken yet of the present frame
         self.last: int | None = None  # batch that the node takes before it ends; None: no end yet
-        self.heard_at = self.asked_at = time.monotonic()
-        self.sent_at = 0.0
+        self.heard_at = self.asked_at = now
+        self.sent_at = -LINGER_SECONDS
 
 
 def _send(sock: socket.socket, out: memoryview) -> memoryview:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import ConfigError
-from .address import Address, check_directory
+from .address import Address, check_directory, is_answered
 
 BACKLOG: Final = 1_024  # after a restart all clients come at once
 
@@ -33,16 +33,15 @@ def listen(address: Address) -> socket.socket:
 def _listen_unix(address: Address) -> socket.socket:
     path = Path(address.path)
     check_directory(path.parent, "listen")
+    if is_answered(address.path):
+        raise ConfigError(f"listen: {address}: another node listens there")
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with contextlib.suppress(FileNotFoundError):
             fresh.unlink()
-        mask = os.umask(0o177)
-        try:
-            sock.bind(str(fresh))
-        finally:
-            os.umask(mask)
+        sock.bind(str(fresh))
+        fresh.chmod(0o600)  # before it listens, and so before anybody can connect
         sock.listen(BACKLOG)
         fresh.rename(path)  # at once: no client finds a socket that does not listen yet
     except BaseException:

@@ -113,10 +113,10 @@ class Outbound:
 
     def _drop(self, reason: str, call: Call) -> None:
         with self._lock:
-            first = not self._dropped[reason]
             self._dropped[reason] += 1
-        if first or reason == "hard_limit":
-            _log.error("a %s was dropped: %s; later ones are counted", type(call).__name__, reason)
+            number = self._dropped[reason]
+        if number & (number - 1) == 0:  # the 1st, 2nd, 4th, 8th …: a long outage fills no disk
+            _log.error("a %s was dropped: %s, %d so far", type(call).__name__, reason, number)
 
     # ── the courier ──────────────────────────────────────────────────────────────────────────
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import ConfigError
-from .address import Address, check_directory
+from .address import Address, check_directory, is_answered
 
 READY_SECONDS: Final = 15.0
 LOOK_SECONDS: Final = 0.05
@@ -71,11 +70,4 @@ class Starter:
         _log.error("the node that was started does not answer; %s says why", directory / LOG)
 
     def _answers(self) -> bool:
-        for path in self._address.sockets():
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-                try:
-                    sock.connect(path)
-                except OSError:
-                    continue
-                return True
-        return False
+        return any(is_answered(path) for path in self._address.sockets())
