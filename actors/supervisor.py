@@ -104,10 +104,9 @@ class Supervisor(Announcer, Moving, Children):
     @stamped(calls.TrackStatsBatch)
     def on_track_stats_batch(self, batch: calls.TrackStatsBatch, stamp: Stamped) -> None:
         """As `on_track_stats`, each; one that fails takes no other with it."""
-        count = self._count
         for index, call in enumerate(batch.calls):
             try:
-                count(call)
+                self._count(call)
             except DecodeError:  # another process wrote these bytes
                 self.metrics.dropped("malformed")
             except BaseException as error:  # noqa: BLE001  # as in receiveMessage
@@ -123,11 +122,13 @@ class Supervisor(Announcer, Moving, Children):
         key = call.key
         stat = AnalyticsStat.FromString(call.stat)
         self.metrics.track_stats(key, stat)
-        entry = self.roster.find(WorkerKey(call.room_id, key.participant_id))
+        entry = self.roster.find((call.room_id, key.participant_id))
         if entry is None:
             self.metrics.dropped("unknown_participant", intentional=True)
-        else:
-            self._give(entry, TrackStat(key.track_id, key.stream_type, stat))
+            return
+        if entry.flushed != self.rounds.number:
+            self._flush_worker(entry)
+        self.send(entry.address, TrackStat(key.track_id, key.stream_type, stat))
 
     @stamped(SampleReplayed)
     def on_sample_replayed(self, replayed: SampleReplayed, stamp: Stamped) -> None:

@@ -22,7 +22,14 @@ from typing import Final, Generic, TypeVar
 
 from ..messages.control import WorkerStatus
 from ..messages.handoff import WorkerFacts
-from ..messages.ids import GuardID, Incarnation, RoomName, WorkerKey
+from ..messages.ids import (
+    GuardID,
+    Incarnation,
+    ParticipantID,
+    RoomID,
+    RoomName,
+    WorkerKey,
+)
 
 # a host may give a guard to a new worker after the old one was retired: odd, but seen in vectors
 REMEMBERED_GUARDS: Final = 65_536
@@ -95,9 +102,9 @@ class Roster(Generic[A]):
         """One line for a debugger."""
         return f"<Roster {self.statistics()}>"
 
-    def find(self, key: WorkerKey) -> Entry[A] | None:
-        """The current worker of `key`, open or closed."""
-        return self._current.get(key)
+    def find(self, key: WorkerKey | tuple[RoomID, ParticipantID]) -> Entry[A] | None:
+        """The current worker of `key`, open or closed; the hot path spares the named tuple."""
+        return self._current.get(key)  # type: ignore[arg-type]  # both are equal, and hash so
 
     def open(
         self, key: WorkerKey, guard: GuardID | None, room_name: RoomName = NO_NAME

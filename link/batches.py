@@ -11,6 +11,7 @@ them remembers it. `route` decides which shard the call belongs to.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 import msgpack
@@ -29,6 +30,7 @@ from ..messages.ids import (
     checked_text,
 )
 
+AT_ONCE_BYTES: Final = 1024 * 1024  # a batch of a well-behaved client is far below
 HEADS: Final = 65_536  # remembered; some 600 bytes each
 HEAD_BYTES: Final = 1_024  # a longer one is read anew each time, so that memory is bounded
 EVERYWHERE: Final = "*"  # the route of what concerns all shards; no room's: see `route_of`
@@ -131,10 +133,11 @@ def count_of(payload: bytes) -> int:
 class Unpacker:
     """Reads payloads; remembers heads, so that a track's key is decoded and checked once."""
 
-    __slots__ = ("_heads",)
+    __slots__ = ("_heads", "known")
 
     def __init__(self) -> None:
-        self._heads: dict[bytes, Head] = {}
+        self._heads: dict[bytes | str, Head] = {}
+        self.known = self._heads.get  # the head of bytes that were met before; quick
 
     def items(self, payload: bytes) -> Iterator[Item]:
         """The items of a payload, unread: `call` and `route` judge them one by one.
@@ -142,7 +145,13 @@ class Unpacker:
         Raises:
             DecodeError: It is no payload, from here on.
         """
-        # value by value, as no limit of `unpackb` keeps 16 MB from being millions of lists
+        if len(payload) <= AT_ONCE_BYTES:
+            with suppress(ValueError, msgpack.UnpackException):  # then as far as it goes, below
+                flat = msgpack.unpackb(payload, use_list=False, max_map_len=0, max_ext_len=0)
+                if type(flat) is tuple:
+                    yield from zip(flat[::2], flat[1::2], strict=False)
+                    return
+        # value by value, as no limit of `unpackb` keeps 16 MB from being millions of tuples
         values = msgpack.Unpacker(
             max_buffer_size=max(1, len(payload)), max_array_len=0, max_map_len=0, max_ext_len=0
         )
