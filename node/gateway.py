@@ -207,6 +207,8 @@ class Gateway:
             is_new = address is not None and address != known
             if is_new and self._view == view and (name, view, MOVED) not in self._untold:
                 self._tell(name, MOVED)  # it has just begun
+            elif is_new:
+                self._say_again(name)
         for name in [name for name in self._outflows if name not in others]:
             self._addresses.pop(name, None)
             self._disinherit(name)
@@ -292,6 +294,12 @@ class Gateway:
         self._untold[name, moved.view, stage] = moved
         self._say(name, moved)
 
+    def _say_again(self, name: str) -> None:
+        """What that shard has not heard yet."""
+        for (to, _, _), moved in self._untold.items():
+            if to == name:
+                self._say(name, moved)
+
     def _say(self, name: str, message: object) -> None:
         address = self._addresses.get(name)
         if address is not None:  # else it is said once there is one
@@ -305,8 +313,8 @@ class Gateway:
         now = self._now()
         for outflow in self._outflows.values():
             outflow.resend(now)
-        for (name, _, _), moved in self._untold.items():
-            self._say(name, moved)
+        for name in self._outflows:
+            self._say_again(name)
         self._advance()
         self._let_ahead_in()
 

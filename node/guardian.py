@@ -210,6 +210,8 @@ class NodeGuardian(Speaking):
         if dead := self._cluster.expire(time.monotonic()):
             _log.error("no beat of %s: their rooms live elsewhere now", ", ".join(dead))
             self._tell_members()
+            if self._is_leaving and not self._cluster.alive:
+                self._drain_all()  # nobody is there any more to take its rooms
 
     def _say_all(self, message: object) -> None:
         for _, guardian in self._cluster.guardians():
@@ -220,8 +222,7 @@ class NodeGuardian(Speaking):
         if due.payload == _BEAT:
             self._beat_all()
         elif due.payload == _LEFT:
-            for place in self._places:
-                self._drain(place)
+            self._drain_all()
         elif due.payload is None:
             for place in self._places:
                 self._on_drained(place.number, complete=False)
@@ -248,6 +249,10 @@ class NodeGuardian(Speaking):
                 self._on_drained(place.number, complete=place.address is None)
             elif not self._is_leaving:
                 self._drain(place)
+
+    def _drain_all(self) -> None:
+        for place in self._places:
+            self._drain(place)
 
     def _drain(self, place: _Place) -> None:
         if place.address is not None and not place.is_draining:
