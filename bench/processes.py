@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 from figures import median, parser, percentile, save, show
@@ -24,6 +25,7 @@ from webhooks import SECRET, receiving
 from workload import join_all, load_stats, participants, track_calls
 
 import greenroom
+from greenroom.testing.loopback import unused_port
 from greenroom.testing.nodes import RunningNode, serving
 
 CLIENTS = 2
@@ -160,6 +162,34 @@ def admin_back_seconds(node: RunningNode) -> float:
     return time.perf_counter() - began
 
 
+def failover_seconds() -> float:
+    """From kill -9 of a node until calls about its rooms take effect at another."""
+    secret = {"GREENROOM_SECRET": SECRET}
+    join = unused_port()
+    with ExitStack() as stack:
+        nodes = []
+        for number in (1, 2):
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gr-")))
+            node = RunningNode(
+                directory,
+                *("--shards", "1", "--node-id", f"node{number}", "--join", f"127.0.0.1:{join}"),
+                environment=secret,
+                admin_port=join if number == 1 else 0,
+            )
+            stack.callback(node.close)
+            nodes.append(node)
+        for node in nodes:
+            node.wait_ready(lambda seen: len(seen["nodes"]) == 1)
+        telemetry = stack.enter_context(nodes[0].connect())
+        began = time.perf_counter()
+        nodes[1].kill("watcher")
+        for number in range(100):
+            telemetry.room_started(Room(sid=f"RM_f{number}", name=f"failover-{number}"))
+        if not telemetry.sync(PATIENCE_S):
+            raise SystemExit("calls about the rooms of a dead node do not take effect")
+        return time.perf_counter() - began
+
+
 def main() -> None:
     """Measure and print."""
     options = parser(__doc__ or "")
@@ -177,6 +207,7 @@ def main() -> None:
         rss_mb = median([client_mb(node.address) for _ in range(3)])
         shard_s = median([shard_back_seconds(node) for _ in range(3)])
         admin_s = median([admin_back_seconds(node) for _ in range(3)])
+    failover_s = median([failover_seconds() for _ in range(3)])
     latencies = webhook_latencies(chosen.seconds)
     figures = {
         "two_clients_per_s": median([each[0] for each in runs]),
@@ -188,6 +219,7 @@ def main() -> None:
         "client_rss_mb": rss_mb,
         "shard_restart_s": shard_s,
         "admin_restart_s": admin_s,
+        "node_failover_s": failover_s,
     }
     show(
         f"{CLIENTS} client processes, one shard: {chosen.calls:,} statistics of "
@@ -202,6 +234,7 @@ def main() -> None:
             ("a client's memory", f"{rss_mb:.1f} MB"),
             ("shard killed, served again", f"{shard_s:.2f} s"),
             ("admin killed, served again", f"{admin_s:.2f} s"),
+            ("node killed, its rooms elsewhere", f"{failover_s:.2f} s"),
         ],
     )
     save(chosen.json, figures)

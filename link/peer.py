@@ -92,7 +92,7 @@ class Peer(asyncio.Protocol):
             return True  # then the directory's mode alone keeps others out
         raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
         _, uid, _ = _UCRED.unpack(raw)
-        return uid in (0, os.getuid()) or uid in self._server.settings.uids
+        return uid in (0, os.getuid())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone; what it sent takes effect all the same."""

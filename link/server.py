@@ -44,7 +44,6 @@ class LinkSettings:
         addresses: Where it listens.
         secret: What clients at other than Unix sockets must prove.
         tls: For `tls://` addresses.
-        uids: Users who may connect to a Unix socket, beside this one and root.
         node_id: Named to clients.
         shard: Likewise.
         window: Batches of a client that may be unacknowledged.
@@ -59,7 +58,6 @@ class LinkSettings:
     addresses: tuple[Address, ...]
     secret: Secret | None = None
     tls: ssl.SSLContext | None = None
-    uids: frozenset[int] = frozenset()
     node_id: str = ""
     shard: int = 0
     window: int = WINDOW

@@ -87,6 +87,8 @@ class NodeGuardian(Speaking):
         self._drain_for: ActorAddress | None = None
         self._drained: dict[int, bool] = {}
         self._is_leaving = False
+        self._has_begun = False  # all shards let clients in, or did once
+        self._to_greet: set[str] = set()
         self._drain_seconds = 0.0
 
     def receiveMsg_AskNode(self, ask: AskNode, sender: ActorAddress) -> None:
@@ -114,7 +116,10 @@ class NodeGuardian(Speaking):
         place = self._places[ready.number]
         if place.address == sender:
             place.pid, place.failure = ready.pid, ""
+            self._has_begun |= all(place.pid for place in self._places)
             self._tell_members()
+            self._greet()
+            self._say_all(self._beat())
             _log.info("shard %d runs as process %d", ready.number, ready.pid)
 
     def _own_shards(self) -> dict[str, ActorAddress | None]:
@@ -166,8 +171,17 @@ class NodeGuardian(Speaking):
         """Thespian has met another node: let its guardian know this one."""
         node_id = (update.remoteCapabilities or {}).get(CAPABILITY)
         if update.remoteAdded and node_id and node_id != self._cluster.node_id:
+            self._to_greet.add(node_id)
+            self._greet()
+
+    def _greet(self) -> None:
+        """Once this node can take rooms, let those know it that Thespian has met."""
+        if not self._has_begun:
+            return
+        for node_id in self._to_greet:
             envoy = self.createActor(Envoy, targetActorRequirements={CAPABILITY: node_id})
             self.send(envoy, self._beat())
+        self._to_greet.clear()
 
     def receiveMsg_Beat(self, beat: Beat, sender: ActorAddress) -> None:
         """Another node lives."""
@@ -214,6 +228,8 @@ class NodeGuardian(Speaking):
                 self._drain_all()  # nobody is there any more to take its rooms
 
     def _say_all(self, message: object) -> None:
+        if not self._has_begun:
+            return  # nobody is to count on this node yet
         for _, guardian in self._cluster.guardians():
             self.send(guardian, message)
 

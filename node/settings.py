@@ -33,7 +33,6 @@ class NodeSettings:
         http: Host and port of `/healthz` and `/metrics`; None: nowhere. Port 0 takes a free one.
         secret: What the nodes, and clients of other machines, share.
         tls: Certificate and key for `tls://`.
-        uids: Users beside this one who may connect to the Unix sockets.
         drain_seconds: How long a node that is told to end may take to hand over.
         data_dir: Each shard keeps its part in `shard-N` of it; None: all is in memory.
         greenroom: Of each shard.
@@ -48,7 +47,6 @@ class NodeSettings:
     http: tuple[str, int] | None = ("127.0.0.1", HTTP_PORT)
     secret: Secret
     tls: ssl.SSLContext | None = field(default=None, repr=False)
-    uids: frozenset[int] = frozenset()
     drain_seconds: float = DRAIN_SECONDS
     data_dir: Path | None = None
     greenroom: Settings = field(default_factory=Settings)

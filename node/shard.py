@@ -160,7 +160,6 @@ class Shard:
                     addresses=(here, *settings.listen),
                     secret=settings.secret,
                     tls=settings.tls,
-                    uids=settings.uids,
                     node_id=greenroom.node_id,
                     shard=number,
                 ),
