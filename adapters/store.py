@@ -31,6 +31,7 @@ from .database import (
 from .reporter import LoggingReporter
 from .store_errors import is_of_the_file, store_error
 from .store_statistics import StoreStatistics
+from .store_trouble import TroubleFile
 
 CAPACITY: Final = 10_000  # jobs that may wait
 GROUP_MAX: Final = 1_000  # jobs in one transaction: bounds how long another process waits
@@ -92,6 +93,7 @@ class Store:
         except BaseException:
             self._directory_lock.release()
             raise
+        self._trouble = TroubleFile(self.data_dir)
         self._waiting: queue.SimpleQueue[_Write | _Signal | None] = queue.SimpleQueue()
         self._watchers: list[Watcher] = []
         self._later: list[tuple[float, _Signal]] = []  # when it is due; of the store's thread
@@ -106,7 +108,6 @@ class Store:
         self._thread.start()
 
     def __repr__(self) -> str:
-        """One line for a debugger."""
         return f"<Store {self.path} {'closed' if self._closed else 'open'}>"
 
     def submit(self, job: Job[T], *, is_retried: bool = False) -> Future[T]:
@@ -230,8 +231,7 @@ class Store:
     # ── on the store's thread ────────────────────────────────────────────────────────────────
 
     def _run(self) -> None:
-        open_still = True
-        poll_at = time.monotonic()
+        open_still, poll_at = True, time.monotonic()
         while open_still:
             times = [due for due, _ in self._later] + ([poll_at] if self._watchers else [])
             patience = max(min(times) - time.monotonic(), 0.0) if times else None
@@ -248,8 +248,6 @@ class Store:
         self._directory_lock.release()
 
     def _take_due(self) -> list[_Signal]:
-        if not self._later:
-            return []
         now = time.monotonic()
         due = [signal for at, signal in self._later if at <= now]
         self._later = [(at, signal) for at, signal in self._later if at > now]
@@ -296,6 +294,7 @@ class Store:
             self._groups += 1
             self._failed = False
         self._metrics.store_failed(failed=False)
+        self._trouble.mended(wrote=True)
         for write, result in zip(writes, results, strict=True):
             write.done.set_result(result)
 
@@ -314,6 +313,7 @@ class Store:
             self._last_error = failure.reason
         self._metrics.store_error(failure.kind)
         self._metrics.store_failed(failed=self._failed)
+        self._trouble.leave(failure, time.time_ns(), wrote=wrote)
 
     def _poll(self) -> None:
         try:
@@ -331,6 +331,7 @@ class Store:
             self.reporter.store_failed(failure)
         else:
             self._seen_version = version
+            self._trouble.mended(wrote=False)
 
 
 def open_store(
@@ -345,6 +346,5 @@ def open_store(
         ConfigError: Another process holds the directory, or it cannot be used.
         StoreError: The database in it cannot be used.
     """
-    if data_dir is None:
-        return None
-    return Store(Path(data_dir), metrics, reporter, durability=durability)
+    where = None if data_dir is None else Path(data_dir)
+    return None if where is None else Store(where, metrics, reporter, durability=durability)

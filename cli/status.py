@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,10 +15,12 @@ from rich.console import Console
 from ..adapters.database import DATABASE_NAME, MIGRATIONS, holder
 from ..adapters.delivery_queries import count_by_endpoint, oldest_pending
 from ..adapters.endpoint_book import select_endpoints
+from ..adapters.store_trouble import StoreTrouble, read_trouble
 from ..adapters.stored_dead_letters import select as select_letters
 from ..config import hide_password
 from ..core.times import NS_PER_SECOND
-from .data_dir import AsJson, DataDir, opened, safe, span
+from ..errors import StoreError
+from .data_dir import AsJson, DataDir, opened, safe, span, when
 from .output import standard_output
 from .webhook_text import add_row, new_table, state_of
 
@@ -28,8 +31,8 @@ MEGABYTE: Final = 1_000_000
 def status(*, data_dir: DataDir, as_json: AsJson = False) -> None:
     """Say who has a data directory, how large it is, and how each endpoint does.
 
-    Works beside a running greenroom, and without one. What its disk refused is known to the
-    running greenroom only: its log, `greenroom_store_failed`, and `statistics().store`.
+    Works beside a running greenroom, and without one. If it cannot write or read the directory, or
+    could not when it ended, the store error says since when and why.
     """
     found = _look(data_dir)
     with standard_output():
@@ -40,11 +43,17 @@ def status(*, data_dir: DataDir, as_json: AsJson = False) -> None:
 
 
 def _look(data_dir: Path) -> dict[str, Any]:
-    with opened(data_dir) as connection:
-        endpoints = {one.id: one for one in select_endpoints(connection)}
-        counts = count_by_endpoint(connection)
-        oldest = oldest_pending(connection)
-        letters = Counter(kept.state.value for kept in select_letters(connection))
+    trouble = read_trouble(data_dir)
+    try:
+        with opened(data_dir) as connection:
+            endpoints = {one.id: one for one in select_endpoints(connection)}
+            counts = count_by_endpoint(connection)
+            oldest = oldest_pending(connection)
+            letters = Counter(kept.state.value for kept in select_letters(connection))
+    except (StoreError, typer.BadParameter):
+        if trouble is not None:  # it may say why, and there is nothing else to show
+            typer.echo(_line(trouble), err=True)
+        raise
     now_ns = time.time_ns()
     states: dict[str, Counter[str]] = {name: Counter() for name in endpoints}
     for one in counts:
@@ -73,6 +82,7 @@ def _look(data_dir: Path) -> dict[str, Any]:
         "schema": len(MIGRATIONS),  # another one is not opened
         "bytes": _sizes(data_dir),
         "dead_letters": {"total": letters.total(), **letters},
+        "store_error": None if trouble is None else asdict(trouble),
         "endpoints": rows,
     }
 
@@ -80,6 +90,11 @@ def _look(data_dir: Path) -> dict[str, Any]:
 def _sizes(data_dir: Path) -> dict[str, int]:
     files = (data_dir / f"{DATABASE_NAME}{more}" for more in ("", "-wal"))
     return {one.name: one.stat().st_size for one in files if one.exists()}
+
+
+def _line(trouble: StoreTrouble) -> str:
+    since = f"{trouble.kind}, since {when(trouble.at_ns)} UTC, process {trouble.pid}"
+    return safe(f"store error     {since}: {trouble.reason}")
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -93,6 +108,8 @@ def _print(found: dict[str, Any]) -> None:
     typer.echo(f"schema          {found['schema']}")
     typer.echo(f"size            {', '.join(sizes)}")
     typer.echo(f"dead letters    {total}{f' ({each})' if each else ''}")
+    if found["store_error"] is not None:
+        typer.echo(_line(StoreTrouble(**found["store_error"])))
     if not found["endpoints"]:
         typer.echo("endpoints       none")
         return
