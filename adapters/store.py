@@ -29,7 +29,7 @@ from .database import (
     transaction,
 )
 from .reporter import LoggingReporter
-from .store_errors import is_of_the_file, store_error
+from .store_errors import SameFile, is_of_the_file, store_error
 from .store_statistics import StoreStatistics
 from .store_trouble import TroubleFile
 
@@ -90,6 +90,7 @@ class Store:
         self._directory_lock = DirectoryLock(self.data_dir)
         try:
             self._connection = open_owned(self.data_dir, durability)
+            self._file = SameFile(self.path)
         except BaseException:
             self._directory_lock.release()
             raise
@@ -277,6 +278,7 @@ class Store:
 
     def _write(self, writes: Sequence[_Write]) -> None:
         try:
+            self._file.check()
             with transaction(self._connection):
                 results = [write.job(self._connection) for write in writes]
         except Exception as error:  # noqa: BLE001  # the top of a thread
@@ -317,6 +319,7 @@ class Store:
 
     def _poll(self) -> None:
         try:
+            self._file.check()
             # changes by another connection's commit only; reads no page, so an idle look is free
             (version,) = self._connection.execute("PRAGMA data_version").fetchone()
             if version == self._seen_version and not self._look_again:
@@ -332,19 +335,3 @@ class Store:
         else:
             self._seen_version = version
             self._trouble.mended(wrote=False)
-
-
-def open_store(
-    data_dir: str | Path | None,
-    metrics: Metrics,
-    reporter: LoggingReporter,
-    durability: Durability,
-) -> Store | None:
-    """The store in that directory; None: there is to be none.
-
-    Raises:
-        ConfigError: Another process holds the directory, or it cannot be used.
-        StoreError: The database in it cannot be used.
-    """
-    where = None if data_dir is None else Path(data_dir)
-    return None if where is None else Store(where, metrics, reporter, durability=durability)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import StoreError
+from .store_errors import StoreErrorKind
 
 TROUBLE_NAME: Final = "greenroom.error.json"
 SPARE_NAME: Final = "greenroom.error.spare"
@@ -55,14 +56,15 @@ class TroubleFile:
                 _fill(self._spare, b"")
 
     def leave(self, failure: StoreError, at_ns: int, *, wrote: bool) -> None:
-        """Say it, unless the same is said already.
+        """Say it, unless the same is said already, or the directory may be another's by now.
 
         Args:
             failure: The trouble.
             at_ns: Now (Unix ns).
             wrote: It is of a write, not of a look.
         """
-        if failure.kind == self._kind and self._is_of_a_write >= wrote:
+        is_said = failure.kind == self._kind and self._is_of_a_write >= wrote
+        if is_said or failure.kind == StoreErrorKind.GONE:
             return
         reason = failure.reason[:REASON_MAX]
         trouble = StoreTrouble(at_ns, failure.kind, reason, os.getpid())
