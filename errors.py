@@ -191,7 +191,8 @@ class StoreError(GreenroomError):
     Args:
         path: The database's file.
         reason: What is wrong, in SQLite's words where they are its.
-        kind: Which trouble it is: "disk_full", "read_only", "corrupt", "locked", "io", "other".
+        kind: Which trouble it is: "disk_full", "read_only", "corrupt", "locked", "io", "gone",
+            "other".
     """
 
     def __init__(self, path: Path, reason: str, kind: str = "other") -> None:

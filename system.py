@@ -17,7 +17,7 @@ from .adapters.endpoint_book import LastingBook
 from .adapters.exposition import MetricsServer
 from .adapters.http import HttpPoster
 from .adapters.reporter import LoggingReporter
-from .adapters.store import open_store
+from .adapters.store import Store
 from .adapters.stored_dead_letters import box_in
 from .adapters.stored_outbox import SqliteOutbox
 from .config import Settings
@@ -82,7 +82,11 @@ class Telemetry(SharedCalls):
         self.metrics = Metrics(threading.Lock(), self.clock.now_ns)
         self._reporter = LoggingReporter(self.clock)
         self._metrics_server: MetricsServer | None = None
-        self._store = open_store(data_dir, self.metrics, self._reporter, settings.durability)
+        self._store: Store | None = None
+        if data_dir is not None:
+            self._store = Store(
+                Path(data_dir), self.metrics, self._reporter, durability=settings.durability
+            )
         capacity = settings.capacity
         self._door = Door(
             self.clock, stats_capacity=capacity, hard_capacity=2 * capacity, on_drop=self._on_drop

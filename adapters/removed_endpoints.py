@@ -103,7 +103,8 @@ def forget_sequences(connection: sqlite3.Connection) -> bool:
     """Delete a page of sequences that nobody will count on; True: there are more of them."""
     found = connection.execute(
         "SELECT endpoint FROM removed_endpoints AS gone "
-        "WHERE endpoint NOT IN (SELECT id FROM endpoints) "
+        "WHERE last_id IS NOT NULL "  # else the running process may not know yet that it is gone
+        "AND endpoint NOT IN (SELECT id FROM endpoints) "
         "AND NOT EXISTS (SELECT 1 FROM deliveries WHERE endpoint = gone.endpoint) LIMIT 1"
     ).fetchone()
     if found is None:

@@ -29,9 +29,9 @@ from .database import (
     transaction,
 )
 from .reporter import LoggingReporter
-from .store_errors import is_of_the_file, store_error
-from .store_health import StoreHealth
+from .store_errors import SameFile, is_of_the_file, store_error
 from .store_statistics import StoreStatistics
+from .store_trouble import TroubleFile
 
 CAPACITY: Final = 10_000  # jobs that may wait
 GROUP_MAX: Final = 1_000  # jobs in one transaction: bounds how long another process waits
@@ -90,23 +90,25 @@ class Store:
         self._directory_lock = DirectoryLock(self.data_dir)
         try:
             self._connection = open_owned(self.data_dir, durability)
+            self._file = SameFile(self.path)
         except BaseException:
             self._directory_lock.release()
             raise
+        self._trouble = TroubleFile(self.data_dir)
         self._waiting: queue.SimpleQueue[_Write | _Signal | None] = queue.SimpleQueue()
         self._watchers: list[Watcher] = []
         self._later: list[tuple[float, _Signal]] = []  # when it is due; of the store's thread
         self._seen_version = -1  # of the data; never SQLite's own
-        self._look_again = self._closed = False
+        self._look_again = self._failed = self._closed = False
         self._written = self._groups = self._lost = 0
+        self._last_error = ""
         self._busy_until = 0.0  # monotonic; of the store's thread
         self._lock = threading.Lock()  # nothing is queued behind the end
-        self._health = StoreHealth(self.data_dir, metrics)
+        metrics.store_failed(failed=False)
         self._thread = threading.Thread(target=self._run, name="greenroom-store", daemon=True)
         self._thread.start()
 
     def __repr__(self) -> str:
-        """One line for a debugger."""
         return f"<Store {self.path} {'closed' if self._closed else 'open'}>"
 
     def submit(self, job: Job[T], *, is_retried: bool = False) -> Future[T]:
@@ -195,15 +197,14 @@ class Store:
 
     def statistics(self) -> StoreStatistics:
         """What it did so far."""
-        failed, last_error = self._health.look()
         with self._lock:
             return StoreStatistics(
                 waiting=self._waiting.qsize(),
                 written=self._written,
                 groups=self._groups,
                 lost=self._lost,
-                failed=failed,
-                last_error=last_error,
+                failed=self._failed,
+                last_error=self._last_error,
             )
 
     def _beside(self, job: Job[T], *, write: bool) -> T:
@@ -231,8 +232,7 @@ class Store:
     # ── on the store's thread ────────────────────────────────────────────────────────────────
 
     def _run(self) -> None:
-        open_still = True
-        poll_at = time.monotonic()
+        open_still, poll_at = True, time.monotonic()
         while open_still:
             times = [due for due, _ in self._later] + ([poll_at] if self._watchers else [])
             patience = max(min(times) - time.monotonic(), 0.0) if times else None
@@ -249,8 +249,6 @@ class Store:
         self._directory_lock.release()
 
     def _take_due(self) -> list[_Signal]:
-        if not self._later:
-            return []
         now = time.monotonic()
         due = [signal for at, signal in self._later if at <= now]
         self._later = [(at, signal) for at, signal in self._later if at > now]
@@ -280,6 +278,7 @@ class Store:
 
     def _write(self, writes: Sequence[_Write]) -> None:
         try:
+            self._file.check()
             with transaction(self._connection):
                 results = [write.job(self._connection) for write in writes]
         except Exception as error:  # noqa: BLE001  # the top of a thread
@@ -288,14 +287,16 @@ class Store:
                     self._write([one])
                 return
             failure = store_error(self.path, error, "not written")
-            self._health.note_failure(failure, wrote=True)
+            self._count_failure(failure, wrote=True)
             self._drop(writes, FAILED, failure)
             return
         self._busy_until = time.monotonic() + 2 * LINGER_SECONDS
         with self._lock:
             self._written += len(writes)
             self._groups += 1
-        self._health.note_written()
+            self._failed = False
+        self._metrics.store_failed(failed=False)
+        self._trouble.mended(wrote=True)
         for write, result in zip(writes, results, strict=True):
             write.done.set_result(result)
 
@@ -308,8 +309,17 @@ class Store:
         for write in writes:
             write.done.set_exception(failure)
 
+    def _count_failure(self, failure: StoreError, *, wrote: bool) -> None:
+        with self._lock:
+            self._failed |= wrote
+            self._last_error = failure.reason
+        self._metrics.store_error(failure.kind)
+        self._metrics.store_failed(failed=self._failed)
+        self._trouble.leave(failure, time.time_ns(), wrote=wrote)
+
     def _poll(self) -> None:
         try:
+            self._file.check()
             # changes by another connection's commit only; reads no page, so an idle look is free
             (version,) = self._connection.execute("PRAGMA data_version").fetchone()
             if version == self._seen_version and not self._look_again:
@@ -320,24 +330,8 @@ class Store:
         except Exception as error:  # noqa: BLE001  # the top of a thread
             self._look_again = True
             failure = store_error(self.path, error)
-            self._health.note_failure(failure, wrote=False)
+            self._count_failure(failure, wrote=False)
             self.reporter.store_failed(failure)
         else:
             self._seen_version = version
-
-
-def open_store(
-    data_dir: str | Path | None,
-    metrics: Metrics,
-    reporter: LoggingReporter,
-    durability: Durability,
-) -> Store | None:
-    """The store in that directory; None: there is to be none.
-
-    Raises:
-        ConfigError: Another process holds the directory, or it cannot be used.
-        StoreError: The database in it cannot be used.
-    """
-    if data_dir is None:
-        return None
-    return Store(Path(data_dir), metrics, reporter, durability=durability)
+            self._trouble.mended(wrote=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +19,7 @@ class StoreErrorKind(StrEnum):
     CORRUPT = "corrupt"  # broken within, or no database at all
     LOCKED = "locked"  # another process held it for too long
     IO = "io"  # the disk, a quota, or no more open files
+    GONE = "gone"  # the file was deleted or replaced under the process
     OTHER = "other"
 
 
@@ -34,8 +36,39 @@ _KINDS: Final = {  # by primary result code; source: sqlite.org/rescode.html
 }
 
 
+class FileGone(sqlite3.OperationalError):
+    """SQLite goes on writing to a deleted file and says nothing, so greenroom looks itself."""
+
+
+class SameFile:
+    """Whether a path still leads to the file that was opened.
+
+    Args:
+        path: As it was opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._opened = os.stat(path)
+
+    def check(self) -> None:
+        """Some microseconds.
+
+        Raises:
+            FileGone: What is written now would be lost with the process.
+        """
+        try:
+            now = os.stat(self._path)
+        except OSError as error:
+            raise FileGone(f"the file is gone: {error}") from error
+        if not os.path.samestat(now, self._opened):
+            raise FileGone("the file was replaced; restart greenroom to use the one that is there")
+
+
 def kind_of(error: BaseException) -> StoreErrorKind:
-    """Which kind it is; what SQLite did not raise is `OTHER`."""
+    """Which kind it is; what neither SQLite nor `SameFile` raised is `OTHER`."""
+    if isinstance(error, FileGone):
+        return StoreErrorKind.GONE
     code = getattr(error, "sqlite_errorcode", None)  # sqlite3's own errors have none
     if not isinstance(error, sqlite3.Error) or code is None:
         return StoreErrorKind.OTHER

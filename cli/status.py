@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -14,12 +15,13 @@ from rich.console import Console
 from ..adapters.database import DATABASE_NAME, MIGRATIONS, holder
 from ..adapters.delivery_queries import count_by_endpoint, oldest_pending
 from ..adapters.endpoint_book import select_endpoints
-from ..adapters.store_health import read_note
+from ..adapters.store_trouble import StoreTrouble, read_trouble
 from ..adapters.stored_dead_letters import select as select_letters
 from ..config import hide_password
 from ..core.times import NS_PER_SECOND
+from ..errors import StoreError
 from ..link.address import default_address
-from .data_dir import AsJson, MaybeDataDir, opened, safe, span
+from .data_dir import AsJson, MaybeDataDir, opened, safe, span, when
 from .node_status import node_status
 from .output import standard_output
 from .webhook_text import add_row, new_table, state_of
@@ -47,7 +49,8 @@ def status(
     """Say how a node's shards do; with --data-dir, how what is stored there does.
 
     A data directory is looked at beside a running greenroom, or without one: who has it, how
-    large it is, how each endpoint does, and what its disk refused last.
+    large it is, how each endpoint does. If it could not be written or read when last tried, the
+    store error says since when and why.
     """
     if data_dir is None:
         node_status(node or default_address(), as_json=as_json, watch_seconds=watch)
@@ -63,11 +66,17 @@ def status(
 
 
 def _look(data_dir: Path) -> dict[str, Any]:
-    with opened(data_dir) as connection:
-        endpoints = {one.id: one for one in select_endpoints(connection)}
-        counts = count_by_endpoint(connection)
-        oldest = oldest_pending(connection)
-        letters = Counter(kept.state.value for kept in select_letters(connection))
+    trouble = read_trouble(data_dir)
+    try:
+        with opened(data_dir) as connection:
+            endpoints = {one.id: one for one in select_endpoints(connection)}
+            counts = count_by_endpoint(connection)
+            oldest = oldest_pending(connection)
+            letters = Counter(kept.state.value for kept in select_letters(connection))
+    except (StoreError, typer.BadParameter):
+        if trouble is not None:  # it may say why, and there is nothing else to show
+            typer.echo(_line(trouble), err=True)
+        raise
     now_ns = time.time_ns()
     states: dict[str, Counter[str]] = {name: Counter() for name in endpoints}
     for one in counts:
@@ -95,8 +104,8 @@ def _look(data_dir: Path) -> dict[str, Any]:
         "process": holder(data_dir) or None,
         "schema": len(MIGRATIONS),  # another one is not opened
         "bytes": _sizes(data_dir),
-        "store_error": read_note(data_dir),
         "dead_letters": {"total": letters.total(), **letters},
+        "store_error": None if trouble is None else asdict(trouble),
         "endpoints": rows,
     }
 
@@ -104,6 +113,11 @@ def _look(data_dir: Path) -> dict[str, Any]:
 def _sizes(data_dir: Path) -> dict[str, int]:
     files = (data_dir / f"{DATABASE_NAME}{more}" for more in ("", "-wal"))
     return {one.name: one.stat().st_size for one in files if one.exists()}
+
+
+def _line(trouble: StoreTrouble) -> str:
+    since = f"{trouble.kind}, since {when(trouble.at_ns)} UTC, process {trouble.pid}"
+    return safe(f"store error     {since}: {trouble.reason}")
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -116,9 +130,9 @@ def _print(found: dict[str, Any]) -> None:
     typer.echo(f"held by         {'no process' if pid is None else f'process {pid}'}")
     typer.echo(f"schema          {found['schema']}")
     typer.echo(f"size            {', '.join(sizes)}")
-    if (note := found["store_error"]) is not None:
-        typer.echo(safe(f"disk refuses    {note.get('error')} ({note.get('at')})"))
     typer.echo(f"dead letters    {total}{f' ({each})' if each else ''}")
+    if found["store_error"] is not None:
+        typer.echo(_line(StoreTrouble(**found["store_error"])))
     if not found["endpoints"]:
         typer.echo("endpoints       none")
         return

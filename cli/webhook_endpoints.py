@@ -202,7 +202,7 @@ def disable(
 
 
 def remove(endpoint_id: EndpointId, *, data_dir: DataDir, as_json: AsJson = False) -> None:
-    """Forget an endpoint. What it has not got yet is not sent."""
+    """Forget an endpoint. What it has not got yet is not sent: it is dead."""
     with opened(data_dir, write=True) as connection, transaction(connection):
         try:
             endpoint = found_endpoint(connection, endpoint_id)

@@ -129,7 +129,7 @@ class Webhooks(StoredDeliveries):
         return self._switch(endpoint_id, is_enabled=True, reason="")
 
     def remove(self, endpoint_id: str) -> None:
-        """Forget it. What it has not got yet is not sent.
+        """Forget it. What it has not got yet is not sent: it is dead.
 
         Raises:
             ConfigError: There is no such endpoint, or it is one of the settings that greenroom

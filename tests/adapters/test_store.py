@@ -15,7 +15,6 @@ from greenroom.adapters.database import (
 )
 from greenroom.adapters.reporter import LoggingReporter
 from greenroom.adapters.store import Store
-from greenroom.adapters.store_health import read_note
 from greenroom.core.metrics import Metrics
 from greenroom.core.series import flatten
 from greenroom.errors import StoreError
@@ -159,15 +158,11 @@ def test_a_full_disk_is_counted_and_logged_once_a_minute_and_its_end_is_noticed(
         f"{store.path}: not written: database or disk is full"
     }
     assert bench.lost("store_failed") == 4
-    note = read_note(store.data_dir)
-    assert note is not None, "other processes can see it"
-    assert (note["kind"], note["error"]) == ("disk_full", "not written: database or disk is full")
     lines = [record.getMessage() for record in caplog.records]
     assert [line.startswith("StoreError: ") for line in lines] == [True, True]
     assert lines[1].endswith("(and 2 more like it since the last line)")
     store.submit(set_limit(1_000_000))
     assert store.submit(fill).exception(PATIENCE_SECONDS) is None
-    assert read_note(store.data_dir) is None
 
 
 def test_a_database_that_is_broken_within_stops_nothing(

@@ -14,10 +14,11 @@ from typing import Final
 import pytest
 
 from greenroom.adapters.database import DATABASE_NAME, open_beside
+from greenroom.adapters.store_trouble import read_trouble
 from greenroom.adapters.stored_outbox import SqliteOutbox
 from greenroom.errors import StoreError
 from greenroom.messages.deliveries import Loaded, NotKept
-from greenroom.testing.patience import PATIENCE_SECONDS
+from greenroom.testing.patience import PATIENCE_SECONDS, wait_until
 from greenroom.testing.stored import OutboxBench, delivered, kept_deliveries, kept_delivery
 
 FAILED: Final = "greenroom_store_failed"
@@ -239,6 +240,46 @@ def test_who_waits_for_a_slow_disk_waits_no_longer_than_said(
 
     assert not wait(outbox, 0.0)
     let_go.set()
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_a_database_that_is_gone_takes_nothing_until_it_is_back(tmp_path: Path, how: str) -> None:
+    directory = tmp_path / "data"
+    bench = OutboxBench(directory)
+    outbox = bench.open(retry_seconds=0.01)
+    outbox.keep([kept_delivery(1)], "notifier")
+    bench.door.kept(1)
+    directory.rename(tmp_path / "elsewhere")
+    other = OutboxBench(directory)
+    if how == "replaced":
+        other.open()
+
+    outbox.keep([kept_delivery(2)], "notifier")
+    assert not outbox.wait_idle(PATIENCE_SECONDS)
+
+    assert bench.door.is_empty
+    assert errors(bench, "gone") >= 1
+    assert bench.store.statistics().failed
+    if how == "replaced":
+        other.end()
+        assert read_trouble(directory) is None  # it is not this store's any more
+        directory.rename(tmp_path / "other")
+    (tmp_path / "elsewhere").rename(directory)
+    assert bench.door.kept(1) == [(2, 2)]
+    assert outbox.wait_idle(PATIENCE_SECONDS)
+    assert not bench.store.statistics().failed
+    bench.end()
+
+
+def test_an_idle_process_says_that_its_database_is_gone(tmp_path: Path) -> None:
+    bench = OutboxBench(tmp_path / "data")
+    bench.open().watch("notifier")
+
+    (tmp_path / "data").rename(tmp_path / "elsewhere")
+
+    wait_until(lambda: errors(bench, "gone") >= 1)
+    assert "the file is gone" in bench.store.statistics().last_error
+    bench.end()
 
 
 def test_nothing_to_write_is_written(outbox_bench: OutboxBench) -> None:

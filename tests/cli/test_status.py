@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from greenroom.adapters.database import DirectoryLock, holder
+from greenroom.adapters.database import DATABASE_NAME, DirectoryLock, holder
 from greenroom.adapters.endpoint_book import LastingBook
+from greenroom.adapters.store_trouble import TroubleFile
 from greenroom.adapters.stored_dead_letters import SqliteDeadLetters
 from greenroom.cli.app import run
-from greenroom.errors import ConfigError
+from greenroom.errors import ConfigError, StoreError
 from greenroom.messages.control import DeadLetter
 from greenroom.messages.endpoints import Endpoint
 from greenroom.testing.patience import PATIENCE_SECONDS
@@ -113,3 +115,50 @@ def test_a_directory_without_a_database_is_explained(
     assert "there is no greenroom.db in" in " ".join(
         capsys.readouterr().err.replace("│", " ").split()
     )
+
+
+# ── what its process cannot do ──────────────────────────────────────────────────────────────
+
+
+def test_the_store_error_of_a_running_process_is_told_until_it_is_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = fill(tmp_path)
+    assert status(tmp_path, capsys)["store_error"] is None
+    before_ns = time.time_ns()
+    bench.run("PRAGMA max_page_count = 1")
+
+    failed = bench.store.submit(lambda one: one.execute("CREATE TABLE more (body)"))
+
+    assert failed.exception(PATIENCE_SECONDS) is not None
+    said = status(tmp_path, capsys)["store_error"]
+    assert before_ns <= said.pop("at_ns") <= time.time_ns()
+    assert said == {
+        "kind": "disk_full",
+        "reason": "not written: database or disk is full",
+        "pid": os.getpid(),
+    }
+    assert run(["status", "--data-dir", str(tmp_path)]) == 0
+    line = capsys.readouterr().out.splitlines()[5]
+    assert line.startswith("store error     disk_full, since 20")
+    assert line.endswith(f" UTC, process {os.getpid()}: not written: database or disk is full")
+
+    bench.run("PRAGMA max_page_count = 1000000")
+
+    assert status(tmp_path, capsys)["store_error"] is None
+    bench.end()
+
+
+def test_a_database_that_cannot_be_read_is_shown_with_what_its_process_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = fill(tmp_path)
+    bench.end()
+    TroubleFile(tmp_path).leave(StoreError(tmp_path, "malformed", "corrupt"), 7, wrote=True)
+    (tmp_path / DATABASE_NAME).write_bytes(b"no database" * 1_000)
+
+    assert run(["status", "--data-dir", str(tmp_path)]) != 0
+
+    said = capsys.readouterr().err
+    assert "store error     corrupt, since 1970-01-01 00:00:00 UTC" in said
+    assert "malformed" in said
