@@ -10,7 +10,7 @@ import typer
 
 from ..link.address import default_address
 from ..node.options import NodeOptions, node_settings
-from ..node.settings import ADMIN_PORT, DRAIN_SECONDS, HTTP_PORT
+from ..node.settings import ADMIN_PORT, DRAIN_SECONDS, HTTP_PORT, SHARDS_MAX
 from ..node.watcher import Watcher
 
 HTTP: Final = f"127.0.0.1:{HTTP_PORT}"
@@ -44,10 +44,14 @@ def serve(
         typer.Option(metavar="DIR", help="Keeps webhooks, endpoints and dead letters."),
     ] = None,
     http: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="For /healthz and /metrics; empty: nowhere.")
+        str,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="For /healthz and /metrics; port 0: any free one; empty: nowhere.",
+        ),
     ] = HTTP,
     admin_port: Annotated[
-        int, typer.Option(metavar="PORT", help="Of Thespian's admin.")
+        int, typer.Option(metavar="PORT", help="Of Thespian's admin; 0: any free one.")
     ] = ADMIN_PORT,
     bind: Annotated[
         str, typer.Option(metavar="IP", help="The address that other nodes know this one by.")
@@ -78,7 +82,7 @@ def serve(
     options = NodeOptions(
         config=config,
         listen=tuple(listen or (default_address(),)),
-        shards=shards or len(os.sched_getaffinity(0)),
+        shards=shards or min(len(os.sched_getaffinity(0)), SHARDS_MAX),
         data_dir=data_dir,
         http=http,
         admin_port=admin_port,

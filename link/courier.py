@@ -143,13 +143,7 @@ class Courier:
         Raises:
             OSError, LinkError, ConfigError: There is none, or it ended unasked.
         """
-        try:
-            connection = self._dialer.dial(self._client_id)
-        except (OSError, LinkError, ConfigError):
-            if self._begin is not None and not self._stopped:
-                self._begin()
-            raise
-        self._connection = connection
+        connection = self._connection = self._dial()
         self._outbound.connects += 1
         self._outbound.connected = True
         try:
@@ -158,6 +152,15 @@ class Courier:
             self._outbound.connected = False
             self._connection = None
             connection.close()
+
+    def _dial(self) -> Connection:
+        try:
+            return self._dialer.dial(self._client_id)
+        except (OSError, LinkError, ConfigError):
+            if self._begin is None or self._stopped:
+                raise
+        self._begin()
+        return self._dialer.dial(self._client_id)
 
     def _pause(self, seconds: float) -> None:
         until = time.monotonic() + seconds

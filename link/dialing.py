@@ -76,10 +76,14 @@ class Dialer:
             return self._join(self._connect_tcp(), str(self.address), client_id)
         paths = self.address.sockets()
         start = int.from_bytes(client_id[:4], "big") % max(1, len(paths))
-        error: Exception = FileNotFoundError(f"no node at {self.address}: greenroom serve")
+        error: Exception = FileNotFoundError(
+            f"no node at {self.address}: greenroom serve --listen {self.address.path}"
+        )
         for path in paths[start:] + paths[:start]:  # clients spread over the shards
             try:
                 return self._join(_connect_unix(path), f"unix:{path}", client_id)
+            except FileNotFoundError:
+                continue  # there is no such directory, or its node ended just now
             except (OSError, LinkError) as failed:
                 error = failed
         raise error

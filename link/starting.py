@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +34,7 @@ class Starter:
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._process: subprocess.Popen[bytes] | None = None
+        self._pid = 0  # of the node that was started last
 
     def __call__(self) -> None:
         """Start one, unless one answers or another process is at it; return when it is ready."""
@@ -49,9 +50,20 @@ class Starter:
             _log.error("no node could be started at %s: %s", self._address, error)
 
     def _start(self, directory: Path) -> None:
-        command = [sys.executable, "-m", "greenroom.cli", "serve", "--listen", str(directory)]
+        if self._pid:
+            with suppress(ChildProcessError):  # it is of the process that this one is a fork of
+                os.waitpid(self._pid, os.WNOHANG)
+        command = [
+            *(sys.executable, "-m", "greenroom.cli", "serve", "--listen", str(directory)),
+            *(
+                "--http",
+                "127.0.0.1:0",
+                "--admin-port",
+                "0",
+            ),  # another node may have the usual ones
+        ]
         with (directory / LOG).open("ab") as log:
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -60,14 +72,29 @@ class Starter:
                 cwd="/",
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
+        self._pid = process.pid
+        try:
+            self._wait(process, directory / LOG)
+        finally:
+            if process.returncode is None:
+                process.returncode = (
+                    0  # else a ResourceWarning comes of its outliving this process
+                )
+
+    def _wait(self, process: subprocess.Popen[bytes], log: Path) -> None:
         until = time.monotonic() + READY_SECONDS
         while time.monotonic() < until:
             if self._answers():
                 return
-            if self._process.poll() is not None:
+            if process.poll() is not None:
                 break
             time.sleep(LOOK_SECONDS)
-        _log.error("the node that was started does not answer; %s says why", directory / LOG)
+        _log.error("the node that was started does not answer: %s", _last_line(log))
 
     def _answers(self) -> bool:
         return any(is_answered(path) for path in self._address.sockets())
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text("utf-8", "replace").splitlines() or [""]
+    return f"{lines[-1]} ({log})"

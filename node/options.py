@@ -57,7 +57,7 @@ def node_settings(options: NodeOptions) -> NodeSettings:
         directory=directory,
         listen=listen,
         shards=options.shards,
-        admin_port=options.admin_port,
+        admin_port=options.admin_port or _free_port(options.bind),
         bind=options.bind,
         join=tuple(_admin(text) for text in options.join),
         http=_host_and_port(options.http),
@@ -95,6 +95,15 @@ def _host_and_port(text: str, name: str = "http") -> tuple[str, int] | None:
     except ValueError:
         pass
     raise ConfigError(f"{name}: expected HOST:PORT, got {text!r}")
+
+
+def _free_port(host: str) -> int:
+    try:
+        with socket.create_server((host, 0)) as sock:
+            port: int = sock.getsockname()[1]
+            return port
+    except OSError as error:
+        raise ConfigError(f"bind: {host}: {error.strerror}") from error
 
 
 def _admin(text: str) -> str:

@@ -68,6 +68,8 @@ class NodeProcess:
                     self._health,
                     NodeMetrics(str(self._settings.directory)),
                 )
+                host, _ = self._settings.http
+                _log.info("/healthz and /metrics at http://%s:%d", host, http.port)
             return self._watch(system, guardian)
         finally:
             if http is not None:

@@ -98,12 +98,15 @@ class Watcher:
         poll.register(ends, select.POLLIN)
         try:
             while not poll.poll(LOOK_SECONDS * 1000):
+                _reap_others(pid)
                 if self._ends_by and time.monotonic() > self._ends_by:
                     _log.error("the node does not end: it is killed")
                     os.kill(pid, signal.SIGKILL)
         finally:
             os.close(ends)
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        _reap_others(0)
+        return status
 
     def _sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -117,6 +120,15 @@ class Watcher:
             if self._pid:
                 with suppress(ProcessLookupError):
                     os.kill(self._pid, signal.SIGTERM)
+
+
+def _reap_others(node: int) -> None:
+    """Take note of the ends of orphans, which come to process 1 of a container."""
+    with suppress(ChildProcessError):
+        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if ended.si_pid == node:
+                return  # its exit status is wanted
+            os.waitpid(ended.si_pid, 0)
 
 
 def _take(directory: Path) -> IO[str]:

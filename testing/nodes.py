@@ -10,7 +10,7 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +31,7 @@ class RunningNode:
         directory: For its sockets and its log; a short path.
         options: More for the command line of `greenroom serve`.
         environment: More for the environment.
+        launcher: A command that executes the one given to it.
         admin_port: Of Thespian's admin; 0: any free one.
     """
 
@@ -39,6 +40,7 @@ class RunningNode:
         directory: Path,
         *options: str,
         environment: Mapping[str, str] | None = None,
+        launcher: Sequence[str] = (),
         admin_port: int = 0,
     ) -> None:
         self.address = str(directory / "d")
@@ -46,6 +48,7 @@ class RunningNode:
         self._http_port = unused_port()
         self._log = directory / "node.log"
         command = [
+            *launcher,
             *(sys.executable, "-m", "greenroom.cli", "serve", "--listen", self.address),
             *("--http", f"127.0.0.1:{self._http_port}", "--admin-port", str(self.admin_port)),
             *options,
@@ -187,10 +190,14 @@ def is_alive(pid: int) -> bool:
 
 
 @contextmanager
-def serving(*options: str, environment: Mapping[str, str] | None = None) -> Iterator[RunningNode]:
+def serving(
+    *options: str,
+    environment: Mapping[str, str] | None = None,
+    launcher: Sequence[str] = (),
+) -> Iterator[RunningNode]:
     """A node that is ready, for as long as the block lasts."""
     with tempfile.TemporaryDirectory(prefix="gr-") as directory:
-        node = RunningNode(Path(directory), *options, environment=environment)
+        node = RunningNode(Path(directory), *options, environment=environment, launcher=launcher)
         try:
             node.wait_ready()
             yield node

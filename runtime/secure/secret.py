@@ -19,6 +19,7 @@ from ...errors import ConfigError
 
 FILE_VARIABLE: Final = "GREENROOM_SECRET_FILE"
 VARIABLE: Final = "GREENROOM_SECRET"
+CREDENTIALS_VARIABLE: Final = "CREDENTIALS_DIRECTORY"  # systemd.exec(5), LoadCredential=
 LEAST_BYTES: Final = 32  # as long as the digest: RFC 2104, section 3
 MOST_BYTES: Final = 4096  # whoever names a larger file has named the wrong one
 MADE_BYTES: Final = 32  # random ones, in a file that greenroom makes
@@ -61,14 +62,20 @@ class Secret:
         if path and text:
             raise ConfigError(f"{FILE_VARIABLE} and {VARIABLE} are both set: unset one of them")
         if path:
-            return cls.from_file(Path(path))
+            held = environ.get(CREDENTIALS_VARIABLE)
+            return cls.from_file(Path(path), is_credential=str(Path(path).parent) == held)
         if text:
             return cls(os.fsencode(text), VARIABLE)
         raise ConfigError(f"{FILE_VARIABLE}: not set, and a node needs a secret: {HOW_TO}")
 
     @classmethod
-    def from_file(cls, path: Path) -> Secret:
+    def from_file(cls, path: Path, *, is_credential: bool = False) -> Secret:
         """Read a file that nobody but its owner may read or write.
+
+        Args:
+            path: Of the file.
+            is_credential: Whether it is in systemd's directory for this service: others cannot
+                get there, and its own user's right to read is an ACL, which shows as the group's.
 
         Raises:
             ConfigError: There is no such file, others may read it, or it holds no secret.
@@ -80,7 +87,7 @@ class Secret:
         except OSError as error:
             raise ConfigError(f"{where}: {error.strerror}: {HOW_TO}") from None
         try:
-            _check_privacy(os.fstat(descriptor), path)
+            _check_privacy(os.fstat(descriptor), path, is_credential=is_credential)
             return cls(os.read(descriptor, MOST_BYTES + 1), where)
         finally:
             os.close(descriptor)
@@ -107,13 +114,14 @@ class Secret:
         raise TypeError("a secret does not travel")
 
 
-def _check_privacy(status: os.stat_result, path: Path) -> None:
+def _check_privacy(status: os.stat_result, path: Path, *, is_credential: bool) -> None:
     where = f"secret file {path}"
     if not stat.S_ISREG(status.st_mode):
         raise ConfigError(f"{where}: is not a regular file: {HOW_TO}")
     if os.name != "posix":
         return  # there the mode says nothing about who may read
-    if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+    allowed = stat.S_IRGRP if is_credential else 0
+    if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO) & ~allowed:
         mode = stat.S_IMODE(status.st_mode)
         raise ConfigError(
             f"{where}: others than its owner may use it (mode {mode:04o}): run `chmod 600 {path}`"

@@ -174,7 +174,7 @@ def test_where_no_node_is_the_log_says_so_and_not_what_is_wrong_with_the_place(
 
     said = refusal(connect(f"{directory}/greenroom"), caplog)
 
-    assert "No such file" in said
+    assert "no node at" in said
     assert "written by others" not in said
 
 

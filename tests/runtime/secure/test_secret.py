@@ -37,6 +37,22 @@ def test_the_environment_names_the_file_or_holds_the_secret(tmp_path: Path) -> N
     assert from_file != Secret(TEXT[::-1].encode())
 
 
+@posix_only
+def test_a_credential_of_systemd_may_show_its_acl_as_the_right_of_a_group(tmp_path: Path) -> None:
+    path = private_file(tmp_path / "secret", mode=0o440)
+    environ = {"GREENROOM_SECRET_FILE": str(path)}
+
+    found = Secret.from_environment({**environ, "CREDENTIALS_DIRECTORY": str(tmp_path)})
+
+    assert found == Secret(TEXT.encode())
+    for elsewhere in ({}, {"CREDENTIALS_DIRECTORY": str(tmp_path / "another")}):
+        with pytest.raises(ConfigError, match="mode 0440"):
+            Secret.from_environment({**environ, **elsewhere})
+    path.chmod(0o444)
+    with pytest.raises(ConfigError, match="mode 0444"):
+        Secret.from_environment({**environ, "CREDENTIALS_DIRECTORY": str(tmp_path)})
+
+
 @pytest.mark.parametrize("length", [0, 31, 4097])
 def test_a_secret_of_another_length_is_refused_and_not_shown(length: int) -> None:
     text = "s" * length
