@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import signal
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -36,7 +35,7 @@ from .messages import (
     StartShard,
 )
 from .shard import ShardHost, shard_name
-from .speaking import Speaking
+from .speaking import Speaking, leave_endings_to_the_watcher
 
 NAME: Final = "greenroom-guardian"
 CAPABILITY: Final = "greenroom node"  # its value is the node's id
@@ -94,7 +93,7 @@ class NodeGuardian(Speaking):
     def receiveMsg_AskNode(self, ask: AskNode, sender: ActorAddress) -> None:
         """The first question also starts the shards."""
         if not self._places:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            leave_endings_to_the_watcher()
             self._cluster = Cluster(inherited().greenroom.node_id, secrets.token_bytes(8))
             self.notifyOnSystemRegistrationChanges(True)  # noqa: FBT003  # Thespian's form
             self.wakeupAfter(BEAT_SECONDS, _BEAT)
@@ -252,6 +251,9 @@ class NodeGuardian(Speaking):
 
         Whoever asked is answered when all have, or the time is over.
         """
+        if not self._places:  # told to end before the first question
+            self.send(sender, NodeDrained(complete=True))
+            return
         self._drain_for, self._drain_seconds = sender, drain.seconds
         self.wakeupAfter(drain.seconds + DRAIN_MARGIN_SECONDS, None)
         if self._cluster.alive:
@@ -261,9 +263,9 @@ class NodeGuardian(Speaking):
             self._drain_seconds = drain.seconds / 2
             self.wakeupAfter(drain.seconds / 2, _LEFT)
         for place in self._places:
-            if place.address is None or not place.pid:
-                self._on_drained(place.number, complete=place.address is None)
-            elif not self._is_leaving:
+            if place.address is None:
+                self._on_drained(place.number, complete=True)
+            elif not (self._is_leaving and place.pid):  # one that is just starting has no rooms
                 self._drain(place)
 
     def _drain_all(self) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from thespian.actors import ActorAddress, ActorSystem
 
-from ..errors import GreenroomError
+from ..errors import ConfigError, GreenroomError
 from ..runtime.secure.system import (
     hurry_convention,
     kill_system,
@@ -24,19 +24,28 @@ from .http import Health, serve_http
 from .inherited import bequeath
 from .messages import AskNode, DrainNode, NodeDrained, NodeState
 from .settings import NodeSettings
+from .speaking import ENDINGS
 
 LOOK_SECONDS: Final = 0.5
 ASK_SECONDS: Final = 5.0
+GRACE_SECONDS: Final = 1.0  # whoever has the port, or the data, may be about to end
 SILENT_SECONDS: Final = 15.0  # a guardian that says nothing for so long is dead or stuck
 DRAIN_MARGIN_SECONDS: Final = 4.0
 _log = logging.getLogger("greenroom.node")
 
 
 class NodeProcess:
-    """Runs on the main thread until it is told to end (SIGTERM), or something of it died."""
+    """Runs on the main thread until it is told to end (SIGTERM), or something of it died.
 
-    def __init__(self, settings: NodeSettings) -> None:
+    Args:
+        settings: Of the node.
+        is_first: Nothing of it has run before: what does not work now never will.
+    """
+
+    def __init__(self, settings: NodeSettings, *, is_first: bool) -> None:
         self._settings = settings
+        self._is_first = is_first
+        self._started_at = time.monotonic()
         self._health = Health()
         self._must_end = False
         self._heard_at = time.monotonic()
@@ -45,6 +54,7 @@ class NodeProcess:
         """The exit status: 0 after a drain, else the watcher starts the node again."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the watcher's affair, as the terminal's
         signal.signal(signal.SIGTERM, self._on_term)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)  # held back since the fork
         bequeath(self._settings)
         hurry_convention()
         here = f"{self._settings.bind}:{self._settings.admin_port}"
@@ -89,6 +99,7 @@ class NodeProcess:
             if isinstance(state, NodeState):
                 self._heard_at = time.monotonic()
                 self._note(state)
+                self._check_start(state)
                 if state.guardian not in watched:
                     watched.add(state.guardian)
                     poll.register(os.pidfd_open(state.guardian), select.POLLIN)
@@ -111,6 +122,18 @@ class NodeProcess:
             "failures": [text for text in state.failures if text],
         }
 
+    def _check_start(self, state: NodeState) -> None:
+        """Refuse to go on without shards that have never run.
+
+        Raises:
+            ConfigError: Why one of them does not start.
+        """
+        if state.is_ready:
+            self._is_first = False
+        elif self._is_first and time.monotonic() - self._started_at > GRACE_SECONDS:
+            for failure in filter(None, state.failures):
+                raise ConfigError(failure)
+
     def _drain(self, system: ActorSystem, guardian: ActorAddress) -> int:
         seconds = self._settings.drain_seconds
         self._health.draining = True
@@ -124,10 +147,10 @@ class NodeProcess:
         return os.EX_OK
 
 
-def run_node(settings: NodeSettings) -> int:
+def run_node(settings: NodeSettings, *, is_first: bool) -> int:
     """Run a node in this process, which must have one thread; returns its exit status."""
     try:
-        return NodeProcess(settings).run()
+        return NodeProcess(settings, is_first=is_first).run()
     except GreenroomError as error:
         _log.error("the node does not start: %s", error)
         return os.EX_CONFIG

@@ -10,7 +10,6 @@ import gc
 import json
 import logging
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -53,7 +52,7 @@ from .messages import (
 )
 from .posts import Posts
 from .settings import NodeSettings
-from .speaking import Speaking
+from .speaking import Speaking, leave_endings_to_the_watcher
 
 LINK_PART: Final = 0.25  # of a drain's time: for batches that are in the shard already
 LOOK_SECONDS: Final = 0.5
@@ -107,13 +106,13 @@ class ShardHost(Speaking):
 
     def receiveMsg_StartShard(self, start: StartShard, sender: ActorAddress) -> None:
         """Run as shard `start.number`."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's is for the watcher
+        leave_endings_to_the_watcher()
         gc.freeze()  # all that was imported stays
         gc.set_threshold(*GC_THRESHOLDS)
         try:
             self._running = Shard(inherited(), start.number)
         except (GreenroomError, OSError) as error:
-            self.send(sender, ShardFailed(start.number, f"{type(error).__name__}: {error}"))
+            self.send(sender, ShardFailed(start.number, str(error)))
             self.send(self.myAddress, ActorExitRequest())
         else:
             self.send(sender, ShardReady(start.number, os.getpid()))

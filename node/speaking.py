@@ -6,11 +6,19 @@ Thespian would run the handler again on the half-changed actor, then tell the se
 from __future__ import annotations
 
 import logging
-from typing import Any
+import signal
+from typing import Any, Final
 
 from thespian.actors import ActorAddress, ActorTypeDispatcher
 
+ENDINGS: Final = (signal.SIGINT, signal.SIGTERM)
 _log = logging.getLogger("greenroom.node")
+
+
+def leave_endings_to_the_watcher() -> None:
+    """It drains the node; a terminal, and some supervisors, send these signals to all at once."""
+    for number in ENDINGS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 class Speaking(ActorTypeDispatcher):

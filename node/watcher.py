@@ -19,6 +19,7 @@ from ..runtime.secure.lifeline import die_with
 from .logs import log_to_stderr
 from .process import DRAIN_MARGIN_SECONDS, run_node
 from .settings import NodeSettings
+from .speaking import ENDINGS
 
 LOCK: Final = "serve.lock"
 WAIT_MIN_SECONDS: Final = 0.1
@@ -54,7 +55,7 @@ class Watcher:
         first = True
         while True:
             started_at = time.monotonic()
-            status = self._run_once()
+            status = self._run_once(is_first=first)
             if self._ends_by:
                 return 0
             if first and status == os.EX_CONFIG:
@@ -68,25 +69,29 @@ class Watcher:
                 return 0
             wait = min(2 * wait, WAIT_MAX_SECONDS)
 
-    def _run_once(self) -> int:
+    def _run_once(self, *, is_first: bool) -> int:
         """Fork the node, wait for its end; its exit status, or minus the signal's number."""
         for old in self._settings.directory.glob(f"*{SUFFIX}"):
             old.unlink(missing_ok=True)  # of shards that were killed
         watcher = os.getpid()
         sys.stdout.flush()
         sys.stderr.flush()
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)  # until somebody can obey them
         pid = os.fork()
         if pid == 0:
             status = os.EX_SOFTWARE
             try:
                 die_with(watcher)
-                status = run_node(self._settings)
+                status = run_node(self._settings, is_first=is_first)
             except BaseException:  # noqa: BLE001  # whatever it is, the child must not go on here
                 _log.critical("the node failed", exc_info=True)
             finally:
                 logging.shutdown()
                 os._exit(status)
         self._pid = pid
+        if self._ends_by:  # told to end before there was a node
+            os.kill(pid, signal.SIGTERM)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
         try:
             return self._wait(pid)
         finally:

@@ -105,6 +105,11 @@ class RunningNode:
             raise AssertionError(f"{error}; last seen {seen}\n{self.log}") from None
         return seen
 
+    @property
+    def pid(self) -> int:
+        """Of its watcher."""
+        return self._process.pid
+
     def connect(self) -> ConnectedTelemetry:
         """A client of it."""
         return connect(self.address)

@@ -104,8 +104,14 @@ def run_admin(
 
 
 def _forget_signals() -> None:
-    """Let go of the handlers of the process that forked: they would act for that one."""
+    """Let go of the handlers of the process that forked: they would act for that one.
+
+    What asks for an end is for that one too: some supervisors send it to all processes at once,
+    and only the first can end the system in an orderly way. The logger inherits this.
+    """
     signal.set_wakeup_fd(-1)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"):
+    for name in ("SIGHUP", "SIGUSR1", "SIGUSR2"):
         if hasattr(signal, name):  # Windows has only some
             signal.signal(getattr(signal, name), signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
