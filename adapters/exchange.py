@@ -165,6 +165,15 @@ class Exchange:
         return _Route(parsed, session, proxy)
 
 
+def spelled_address(url: str) -> str | None:
+    """The address that the host of `url` spells, which no look-up decides; None for a name.
+
+    Raises:
+        TransportError: It cannot be asked.
+    """
+    return literal_address(_request_url(url).raw_host or "")
+
+
 def _request_url(url: str) -> URL:
     """The URL to ask for: without credentials, as Authorization is the token's."""
     check_url(url)

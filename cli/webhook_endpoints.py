@@ -6,7 +6,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from enum import StrEnum
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -16,13 +16,14 @@ from rich.console import Console
 from ..adapters.database import transaction
 from ..adapters.endpoint_book import delete, select_endpoints, upsert
 from ..config import POLICIES, hide_password
-from ..core.endpoints import check_endpoint, find_endpoint
+from ..core.endpoints import check_choices, find_endpoint
 from ..errors import ConfigError
 from ..messages.endpoints import Endpoint, Origin
 from ..service.webhooks import new_endpoint_id, refuse_configured, refuse_unconfigured
 from .data_dir import AsJson, DataDir, opened, safe
 from .output import standard_output
 from .secret_input import VARIABLE, read_secret
+from .webhook_notes import Notes, check
 from .webhook_text import TAKEN, endpoint_fields, endpoints_table
 
 ID_HINT: Final = "EP"
@@ -126,9 +127,10 @@ def add(
             id=new_endpoint_id(),
             **given,
         )
-        unknown = _check(endpoint)
+        check_choices(endpoint, {*given, "keys"})
+        notes = check(endpoint)
         upsert(connection, endpoint=endpoint, at_ns=time.time_ns())
-    _tell("added", endpoint, unknown, as_json=as_json)
+    _tell("added", endpoint, notes, as_json=as_json)
 
 
 def update(
@@ -167,9 +169,10 @@ def update(
         changed = replace(endpoint, **changes)
         kept = {name: text for name, text in endpoint.secrets.items() if name in changed.keys}
         changed = replace(changed, secrets=kept | secrets)
-        unknown = _check(changed)
+        check_choices(changed, changes)
+        notes = check(changed)
         upsert(connection, endpoint=changed, at_ns=time.time_ns())
-    _tell("updated", changed, unknown, as_json=as_json)
+    _tell("updated", changed, notes, as_json=as_json)
 
 
 def enable(endpoint_id: EndpointId, *, data_dir: DataDir, as_json: AsJson = False) -> None:
@@ -178,9 +181,9 @@ def enable(endpoint_id: EndpointId, *, data_dir: DataDir, as_json: AsJson = Fals
         endpoint = found_endpoint(connection, endpoint_id)
         _obey(lambda: refuse_unconfigured(endpoint))
         endpoint = replace(endpoint, is_enabled=True, reason="")
-        unknown = _check(endpoint)
+        notes = check(endpoint)
         upsert(connection, endpoint=endpoint, at_ns=time.time_ns())
-    _tell("enabled", endpoint, unknown, as_json=as_json)
+    _tell("enabled", endpoint, notes, as_json=as_json)
 
 
 def disable(
@@ -195,7 +198,7 @@ def disable(
         endpoint = found_endpoint(connection, endpoint_id)
         endpoint = replace(endpoint, is_enabled=False, reason=reason)
         upsert(connection, endpoint=endpoint, at_ns=time.time_ns())
-    _tell("disabled", endpoint, (), as_json=as_json)
+    _tell("disabled", endpoint, Notes(), as_json=as_json)
 
 
 def remove(endpoint_id: EndpointId, *, data_dir: DataDir, as_json: AsJson = False) -> None:
@@ -272,12 +275,6 @@ def found_endpoint(connection: sqlite3.Connection, endpoint_id: str) -> Endpoint
         raise _bad(error) from error
 
 
-def _check(endpoint: Endpoint) -> tuple[str, ...]:
-    """The keys whose secrets are not here; everything else was tried out."""
-    check_endpoint(endpoint, {}, is_elsewhere=True)
-    return tuple(name for name in endpoint.keys if not endpoint.secrets.get(name))
-
-
 def _bad(error: ConfigError) -> typer.BadParameter:
     return typer.BadParameter(str(error).removeprefix("endpoint_id: "), param_hint=ID_HINT)
 
@@ -289,19 +286,11 @@ def _obey(check: Any) -> None:
         raise _bad(error) from error
 
 
-def _tell(done: str, endpoint: Endpoint, unknown: Sequence[str], *, as_json: bool) -> None:
+def _tell(done: str, endpoint: Endpoint, notes: Notes, *, as_json: bool) -> None:
     with standard_output():
         if as_json:
-            more = {"unchecked_keys": list(unknown)}
-            typer.echo(json.dumps(endpoint_fields(endpoint) | more))
+            typer.echo(json.dumps(endpoint_fields(endpoint) | asdict(notes)))
             return
-        where = safe(f"{endpoint.id} {hide_password(endpoint.url)}")
-        typer.echo(f"{done} {where}: {TAKEN.format('note')} with this data_dir")
-        for name in unknown:
-            typer.echo(
-                safe(
-                    f"note: the secret of {name} must be in the settings of the running "
-                    "greenroom, which cannot be checked here; if it is not, the endpoint is "
-                    "disabled"
-                )
-            )
+        where = f"{endpoint.id} {hide_password(endpoint.url)}"
+        told = f"{done} {where}: {TAKEN.format('note')} with this data_dir"
+        typer.echo(safe("\n".join([told, *notes.lines()])))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Final
@@ -186,6 +186,33 @@ def check_endpoint(
             sign(b"", key.api_key, key.secret, 0)
     except UnsendableError as error:
         raise ConfigError(f"endpoint.keys: {error}") from error
+
+
+def check_choices(endpoint: Endpoint, given: Container[str]) -> None:
+    """Refuse keys, rooms and events that are malformed: they would match nothing, unnoticed.
+
+    Args:
+        endpoint: What was stored before this check was there is left as it is.
+        given: The fields that are new in it.
+
+    Raises:
+        ConfigError: One is empty, has a `*` before its end, or a key is there twice; the text
+            names it.
+    """
+    for name in ("keys", "rooms", "include_events", "exclude_events"):
+        if name in given and "" in getattr(endpoint, name):
+            raise ConfigError(f"endpoint.{name}: one of them is empty")
+    if "rooms" in given:
+        for room in endpoint.rooms:
+            if PREFIX_MARK in room[:-1]:
+                raise ConfigError(
+                    f"endpoint.rooms: {room!r} has a {PREFIX_MARK} before its end; only the last "
+                    "character may be one, for all rooms that begin like that"
+                )
+    if "keys" in given:
+        for key, count in Counter(endpoint.keys).items():
+            if count > 1:
+                raise ConfigError(f"endpoint.keys: {key!r} is there {count} times")
 
 
 def accepts(endpoint: Endpoint, event_name: str, room_name: str) -> bool:

@@ -16,6 +16,22 @@ from ..messages import calls, track_calls
 from ..messages.calls import Call
 from .analytics_events import minimal_room
 
+# of LiveKit; `notify_egress_event` sends others too (protocol webhook/events.go)
+EVENT_NAMES: Final = (
+    "room_started",
+    "room_finished",
+    "participant_joined",
+    "participant_left",
+    "participant_connection_aborted",
+    "track_published",
+    "track_unpublished",
+    "egress_started",
+    "egress_updated",
+    "egress_ended",
+    "ingress_started",
+    "ingress_ended",
+)
+
 
 def participant_left(call: calls.ParticipantLeft, *, was_connected: bool) -> WebhookEvent:
     """`participant_left`, or `participant_connection_aborted` when it was never connected."""

@@ -14,6 +14,7 @@ from ..config import WebhookSettings, check_number
 from ..core.endpoints import (
     NOT_CONFIGURED,
     PREFIX,
+    check_choices,
     check_endpoint,
     find_endpoint,
     known_endpoints,
@@ -82,8 +83,10 @@ class Webhooks(StoredDeliveries):
             ConfigError: A setting is wrong, or there is no secret to sign with.
         """
         _check_names(settings)
+        given = frozenset(settings)
         settings.setdefault("keys", (self._settings.api_key,))
         endpoint = Endpoint(url=url, id=new_endpoint_id(), origin=Origin.ADDED, **settings)
+        check_choices(endpoint, given)
         with self._lock:
             self._change(endpoint)
         return endpoint
@@ -103,6 +106,7 @@ class Webhooks(StoredDeliveries):
         with self._lock:
             endpoint = self._added(endpoint_id)
             changed = replace(endpoint, **changes)
+            check_choices(changed, changes)
             self._change(changed)
         return changed
 

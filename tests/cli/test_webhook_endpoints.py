@@ -6,12 +6,14 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from livekit.protocol.models import Room
 
 from greenroom.adapters.database import open_beside, transaction
+from greenroom.adapters.endpoint_book import upsert
 from greenroom.cli.app import run
 from greenroom.messages.endpoints import Endpoint, Origin
 from greenroom.testing.loopback import HttpReceiver
@@ -79,6 +81,7 @@ def test_all_settings_of_an_endpoint_can_be_given(answer: Answer, data_dir: Path
     )
 
     assert added.pop("unchecked_keys") == ["new", "key"]
+    assert (added.pop("unknown_events"), added.pop("refused_address")) == ([], "")
     assert added in answer("endpoints")
     assert rows(data_dir)[1] == Endpoint(
         id=added["id"],
@@ -93,6 +96,65 @@ def test_all_settings_of_an_endpoint_can_be_given(answer: Answer, data_dir: Path
         description="Café",
         origin=Origin.ADDED,
     )
+
+
+def test_an_event_that_livekit_does_not_have_is_told_and_kept(
+    webhooks: Command, answer: Answer, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--include", "room_startd", "--include", "room_started", "--exclude", "mine"]
+    assert webhooks("add", "https://two.example", *options) == 0
+
+    said = capsys.readouterr().out
+    assert "note: LiveKit has no event 'room_startd', only notify_egress_event() can send" in said
+    assert "note: LiveKit has no event 'mine'" in said
+    assert "event 'room_started'" not in said
+    (_, added) = rows(data_dir)
+    assert added.include_events == ("room_startd", "room_started")
+
+    assert answer("update", added.id, "--include", "a.custom")["unknown_events"] == [
+        *("a.custom", "mine"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://127.0.0.1:8/hook", "127.0.0.1 (loopback)"),
+        ("http://localhost/hook", "127.0.0.1 (loopback)"),
+        ("http://0x0a000001/", "10.0.0.1 (private)"),
+        ("http://user:pw@[::1]:80/", "::1 (loopback)"),
+        ("http://169.254.169.254/", "169.254.169.254 (cloud metadata)"),
+        ("http://8.8.8.8/", ""),
+        ("http://h.example/", ""),
+    ],
+)
+def test_an_address_that_is_not_public_is_told_unless_it_is_allowed(
+    webhooks: Command,
+    answer: Answer,
+    capsys: pytest.CaptureFixture[str],
+    url: str,
+    told: str,
+) -> None:
+    assert webhooks("add", url) == 0
+    said = capsys.readouterr().out
+    note = f"note: {told} is not public: webhooks to it are refused without --allow-private\n"
+    assert ("is not public" in said, note in said) == (bool(told), bool(told))
+
+    added = answer("add", url)
+    assert added["refused_address"] == told
+    assert answer("update", added["id"], "--allow-private")["refused_address"] == ""
+
+
+def test_what_was_stored_before_it_was_refused_can_be_changed_otherwise(
+    answer: Answer, webhooks: Command, data_dir: Path
+) -> None:
+    added = answer("add", "https://two.example", "--room", "lobby")
+    old = replace(rows(data_dir)[1], rooms=("a*b",))
+    with closing(open_beside(data_dir, write=True)) as connection, transaction(connection):
+        upsert(connection, endpoint=old, at_ns=1)
+
+    assert answer("update", added["id"], "--rate", "3")["rooms"] == ["a*b"]
+    assert webhooks("update", added["id"], "--room", "a*b") == 2
 
 
 @pytest.mark.parametrize("source", ["variable", "standard input"])
@@ -231,6 +293,13 @@ def test_a_malformed_row_is_named_and_can_be_removed(
         (["add", URL, "--key", "own", "--secret"], f"comes from the variable {VARIABLE}"),
         (["add", URL, "--rate", "0"], "endpoint.rate_per_second: must be greater than 0"),
         (["add", URL, "--policy", "mine"], "'mine' is not one of"),
+        (["add", URL, "--room", ""], "endpoint.rooms: one of them is empty"),
+        (["add", URL, "--room", "a*b"], "endpoint.rooms: 'a*b' has a * before its end"),
+        (["add", URL, "--room", "*a*"], "endpoint.rooms: '*a*' has a * before its end"),
+        (["add", URL, "--include", ""], "endpoint.include_events: one of them is empty"),
+        (["add", URL, "--exclude", ""], "endpoint.exclude_events: one of them is empty"),
+        (["add", URL, "--key", "a", "--key", "a"], "endpoint.keys: 'a' is there 2 times"),
+        (["add", URL, "--key", "a", "--key", ""], "endpoint.keys: one of them is empty"),
         (["update", "EP_x", "--room", "a"], "there is no endpoint 'EP_x'; there are EP_"),
         (["update", "CONFIGURED"], "say what is to be changed"),
         (["update", "CONFIGURED", "--room", "a"], "change it there, or disable it"),

@@ -17,6 +17,7 @@ from livekit.protocol.webhook import WebhookEvent
 
 from greenroom.core.webhook_events import (
     BUILDERS,
+    EVENT_NAMES,
     extra_webhooks,
     participant_left,
     webhook_of,
@@ -76,6 +77,13 @@ def test_a_call_causes_exactly_this_webhook_without_id_and_time(
 
 def test_the_table_is_complete() -> None:
     assert {type(call) for call, _, _ in TABLE} == set(BUILDERS)
+
+
+def test_livekits_events_are_those_that_calls_cause_whose_name_is_not_free() -> None:
+    left = {"participant_left", "participant_connection_aborted"}
+    names = {name for call, name, _ in TABLE if not isinstance(call, calls.NotifyEgressEvent)}
+
+    assert set(EVENT_NAMES) == names | left
 
 
 def test_calls_that_cause_no_webhook_have_no_builder() -> None:
