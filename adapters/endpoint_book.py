@@ -21,8 +21,10 @@ from ..messages.endpoints import (
 )
 from .removed_endpoints import mark_removed, mark_returned, select_removed
 from .store import Job, Store
+from .store_errors import StoreErrorKind
 
 _SELECT: Final = "SELECT id, settings FROM endpoints ORDER BY created_at_ns, rowid"
+RETRY_SECONDS: Final = 1.0
 
 OnChange: TypeAlias = Callable[[EndpointChanged | EndpointRemoved], bool]
 
@@ -41,7 +43,7 @@ class LastingBook(MemoryBook):
     def __init__(self, store: Store | None) -> None:
         super().__init__([] if store is None else store.read(select_endpoints))
         self._store = store
-        self._writing = 0  # changes of this process that are not in the database yet
+        self._unwritten: dict[str, Job[object]] = {}  # the last change of each, of this process
         self._lock = threading.Lock()
 
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -53,19 +55,13 @@ class LastingBook(MemoryBook):
         """Know this one, and write it down; if the disk refuses, once more each second."""
         with self._lock:
             super().put(endpoint)
-        self._write_down(endpoint)
-
-    def _write_down(self, endpoint: Endpoint) -> None:
-        with self._lock:
-            self._writing += 1
-        self._write(partial(upsert, endpoint=endpoint, at_ns=time.time_ns()))
+        self._write(endpoint.id, partial(upsert, endpoint=endpoint, at_ns=time.time_ns()))
 
     def remove(self, endpoint_id: str) -> None:
-        """Know it no longer; what it has not got yet is to be buried."""
+        """Know it no longer; what it has not got yet is to be buried. Written as `put` is."""
         with self._lock:
             super().remove(endpoint_id)
-            self._writing += 1
-        self._write(partial(delete, endpoint_id=endpoint_id))
+        self._write(endpoint_id, partial(delete, endpoint_id=endpoint_id))
 
     def watch(self, on_change: OnChange) -> None:
         """From now on, tell what another process changes.
@@ -78,16 +74,35 @@ class LastingBook(MemoryBook):
             self._store.watch(partial(self._look, on_change))
 
     def wait_idle(self, timeout_seconds: float | None) -> bool:
-        """Wait until every change so far is written; False: it was not in time."""
-        return self._store is None or self._store.wait_idle(timeout_seconds)
+        """Wait until every change so far is written; False: it was not in time, or refused."""
+        if self._store is None:
+            return True
+        return self._store.wait_idle(timeout_seconds) and not self._unwritten
 
-    def _write(self, job: Job[object]) -> None:
+    def _write(self, endpoint_id: str, job: Job[object]) -> None:
         if self._store is not None:
-            self._store.submit(job).add_done_callback(self._on_written)
+            with self._lock:
+                self._unwritten[endpoint_id] = job
+            self._submit(self._store, endpoint_id, job)
 
-    def _on_written(self, done: Future[object]) -> None:
+    def _submit(self, store: Store, endpoint_id: str, job: Job[object]) -> None:
         with self._lock:
-            self._writing -= 1
+            if self._unwritten.get(endpoint_id) is not job:
+                return  # it was changed once more meanwhile
+        done = store.submit(job, is_retried=True)
+        done.add_done_callback(partial(self._on_written, store, endpoint_id, job))
+
+    def _on_written(
+        self, store: Store, endpoint_id: str, job: Job[object], done: Future[object]
+    ) -> None:
+        failure = done.exception()
+        again = partial(self._submit, store, endpoint_id, job)
+        if isinstance(failure, StoreError) and failure.kind != StoreErrorKind.OTHER:
+            store.call_later(RETRY_SECONDS, again)
+            return
+        with self._lock:
+            if self._unwritten.get(endpoint_id) is job:
+                del self._unwritten[endpoint_id]
 
     def _look(self, on_change: OnChange, connection: sqlite3.Connection) -> bool:
         stored: dict[str, Endpoint | None] = {}  # None: malformed, and taken as it was before
@@ -98,7 +113,7 @@ class LastingBook(MemoryBook):
                 stored[endpoint_id] = None
                 self._report(error)
         with self._lock:
-            if self._writing:
+            if self._unwritten:
                 return True  # what is read may be older than what is known
             known = dict(self._endpoints)
         changes: list[EndpointChanged | EndpointRemoved] = [
@@ -111,7 +126,7 @@ class LastingBook(MemoryBook):
             if one in removed:
                 changes.append(EndpointRemoved(one))
             else:  # nobody removed it: it could not be written before
-                self._write_down(known[one])
+                self.put(known[one])
         for change in changes:
             before = self._take(change)  # first: whoever is told may answer with a change at once
             if not on_change(change):

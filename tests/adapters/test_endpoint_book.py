@@ -3,6 +3,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -14,7 +15,7 @@ from greenroom.adapters.store import Store
 from greenroom.config import DEFAULT_POLICY
 from greenroom.errors import ConfigError
 from greenroom.messages.endpoints import Endpoint, EndpointChanged, EndpointRemoved, Origin
-from greenroom.testing.patience import PATIENCE_SECONDS
+from greenroom.testing.patience import PATIENCE_SECONDS, wait_until
 
 FIRST: Final = Endpoint(id="EP_1", url="http://h/one", keys=("key",))
 SECOND: Final = Endpoint(
@@ -224,3 +225,30 @@ def test_without_a_store_it_lasts_as_long_as_the_process() -> None:
 
     assert book.endpoints() == (SECOND,)
     assert book.wait_idle(0.0)
+
+
+def test_what_the_disk_refused_is_written_once_it_can_be_and_nothing_old_comes_back(
+    tmp_path: Path, open_store: OpenStore
+) -> None:
+    directory = tmp_path / "data"
+    book, watch = LastingBook(open_store(directory)), Watch()
+    third = replace(SECOND, id="EP_3")
+    book.put(FIRST)
+    book.put(SECOND)
+    assert book.wait_idle(PATIENCE_SECONDS)
+    book.watch(watch)
+    directory.rename(tmp_path / "elsewhere")
+
+    book.put(replace(FIRST, url="http://h/soon"))
+    book.put(moved := replace(FIRST, url="http://h/moved", keys=("new",)))
+    book.remove(SECOND.id)
+    assert not book.wait_idle(PATIENCE_SECONDS)
+
+    (tmp_path / "elsewhere").rename(directory)
+    beside(directory, third)
+    wait_until(lambda: book.wait_idle(PATIENCE_SECONDS))
+    assert watch.next() == EndpointChanged(third)
+    assert watch.is_empty
+    with closing(open_beside(directory)) as connection:
+        assert select_endpoints(connection) == [third, moved]  # the other process says it is old
+    assert book.endpoints() == (moved, third)
