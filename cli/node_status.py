@@ -69,11 +69,11 @@ def _shown(path: str, shards: list[dict[str, Any]]) -> Group:
 
 
 def _table(shards: list[dict[str, Any]]) -> Table:
-    numbers = ("pid", "workers", "calls", "waiting", "forwarding", "lost")
+    numbers = ("pid", "workers", "calls", "waiting", "forwarding", "restarts", "lost")
     table = new_table("shard", *numbers, "state", right=numbers)
     for shard in shards:
         if "error" in shard:
-            add_row(table, (shard["socket"], "", "", "", "", "", "", shard["error"]))
+            add_row(table, (shard["socket"], *[""] * len(numbers), shard["error"]))
             continue
         store = shard["store"] or {}
         add_row(
@@ -85,6 +85,7 @@ def _table(shards: list[dict[str, Any]]) -> Table:
                 shard["link"].get("calls", 0),
                 shard["door"]["waiting"],
                 sum(shard["forwarding"].values()),
+                shard["restarts"],
                 shard["lost"],
                 "rooms move" if shard["moving"] else store.get("last_error") or "ok",
             ),

@@ -59,6 +59,7 @@ class _Place:
         self.is_draining = False
         self.started_at = 0.0
         self.wait_seconds = WAIT_MIN_SECONDS
+        self.restarts = 0
 
 
 class Envoy(Speaking):
@@ -82,7 +83,6 @@ class NodeGuardian(Speaking):
     def __init__(self) -> None:
         self._cluster: Cluster
         self._places: list[_Place] = []
-        self._restarts = 0
         self._drain_for: ActorAddress | None = None
         self._drained: dict[int, bool] = {}
         self._is_leaving = False
@@ -103,12 +103,13 @@ class NodeGuardian(Speaking):
         pids = tuple(place.pid for place in self._places)
         failures = tuple(place.failure for place in self._places)
         nodes = tuple(self._cluster.alive)
-        self.send(sender, NodeState(pids, self._restarts, failures, os.getpid(), nodes))
+        restarts = sum(place.restarts for place in self._places)
+        self.send(sender, NodeState(pids, restarts, failures, os.getpid(), nodes))
 
     def _start(self, place: _Place) -> None:
         place.started_at = time.monotonic()
         place.address = self.createActor(ShardHost)
-        self.send(place.address, StartShard(place.number))
+        self.send(place.address, StartShard(place.number, place.restarts))
 
     def receiveMsg_ShardReady(self, ready: ShardReady, sender: ActorAddress) -> None:
         """It lets clients in."""
@@ -153,7 +154,7 @@ class NodeGuardian(Speaking):
         if self._drain_for is not None:
             self._on_drained(place.number, complete=False)
             return
-        self._restarts += 1
+        place.restarts += 1
         if time.monotonic() - place.started_at > STEADY_SECONDS:
             place.wait_seconds = WAIT_MIN_SECONDS
             self._start(place)

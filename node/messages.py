@@ -14,9 +14,10 @@ from ..runtime.secure.allowed import allow
 
 @dataclass(frozen=True, slots=True)
 class StartShard:
-    """To a shard: run as this one."""
+    """To a shard: run as this one, which was started again so often."""
 
     number: int
+    restarts: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,18 +91,17 @@ class NodeProcess:
 
     def _watch(self, system: ActorSystem, guardian: ActorAddress) -> int:
         poll = select.poll()
-        for pid in (processes_of(system).admin,):
-            poll.register(os.pidfd_open(pid), select.POLLIN)
-        watched: set[int] = set()
+        poll.register(os.pidfd_open(processes_of(system).admin), select.POLLIN)
+        watched = 0
         while not self._must_end:
             state = system.ask(guardian, AskNode(), ASK_SECONDS)
             if isinstance(state, NodeState):
                 self._heard_at = time.monotonic()
                 self._note(state)
                 self._check_start(state)
-                if state.guardian not in watched:
-                    watched.add(state.guardian)
-                    poll.register(os.pidfd_open(state.guardian), select.POLLIN)
+                if state.guardian != watched:
+                    watched = state.guardian
+                    poll.register(os.pidfd_open(watched), select.POLLIN)
             elif time.monotonic() - self._heard_at > SILENT_SECONDS:
                 _log.critical("the guardian does not answer: the node is started again")
                 return os.EX_SOFTWARE

@@ -105,12 +105,12 @@ class ShardHost(Speaking):
             self._running.on_moved_heard(heard)
 
     def receiveMsg_StartShard(self, start: StartShard, sender: ActorAddress) -> None:
-        """Run as shard `start.number`."""
+        """Run as this shard."""
         leave_endings_to_the_watcher()
         gc.freeze()  # all that was imported stays
         gc.set_threshold(*GC_THRESHOLDS)
         try:
-            self._running = Shard(inherited(), start.number)
+            self._running = Shard(inherited(), start.number, start.restarts)
         except (GreenroomError, OSError) as error:
             self.send(sender, ShardFailed(start.number, str(error)))
             self.send(self.myAddress, ActorExitRequest())
@@ -138,12 +138,18 @@ def shard_name(node_id: str, number: int) -> str:
 class Shard:
     """A running shard.
 
+    Args:
+        settings: Of its node.
+        number: Which of the node's it is.
+        restarts: How often it was started again, for who asks.
+
     Raises:
         ConfigError: A setting is wrong, an address or the data directory is taken.
     """
 
-    def __init__(self, settings: NodeSettings, number: int) -> None:
+    def __init__(self, settings: NodeSettings, number: int, restarts: int) -> None:
         self.number = number
+        self._restarts = restarts
         greenroom = replace(settings.greenroom, shard=number)
         self._telemetry = Telemetry(greenroom, data_dir=settings.shard_dir(number))
         self.posts = Posts()
@@ -265,6 +271,7 @@ class Shard:
             "node_id": self._telemetry.settings.node_id,
             "shard": self.number,
             "pid": os.getpid(),
+            "restarts": self._restarts,
             "version": __version__,
             "clients": sorted(peer.about for peer in [*self._link.peers]),
             "link": dict(self._intake.counts),
