@@ -305,7 +305,7 @@ class Gateway:
     def _home_orphans(self) -> None:
         """Workers that came, or came back, go on here or, if it is not their home, there."""
         move, orphans = self._move, self._orphans
-        if not orphans or not self._view:
+        if not orphans or (move is None and not self._view):
             return
         self._orphans = []
         if move is not None and not move.is_releasing:
