@@ -221,15 +221,18 @@ class Gateway:
         homes = tuple(sorted(name for name in shards if name not in leaving))
         if not homes:
             return
-        for name, address in shards.items():
-            if name != self._name:
-                self._meet_one(name, address)
-        for name in [name for name in self._outflows if name not in shards]:
+        others = {
+            name: address
+            for name, address in shards.items()
+            if name != self._name and not (address is None and name in leaving)  # that has ended
+        }
+        for name, address in others.items():
+            self._meet_one(name, address)
+        for name in [name for name in self._outflows if name not in others]:
             self._part_with(name)
-        view = view_of(homes)
-        if self._move is not None and self._move.is_releasing:
-            self._next = () if view == self._move.view else homes
-        elif view != (self._view if self._move is None else self._move.view):
+        if self._move is not None:
+            self._next = () if view_of(homes) == self._move.view else homes
+        elif view_of(homes) != self._view:
             self._begin_move(homes)
         self._advance()
         self._settle_down()
@@ -258,8 +261,10 @@ class Gateway:
 
     def _begin_move(self, homes: tuple[str, ...]) -> None:
         self._moves += 1
+        self._next = ()
         others = dict(self._addresses)
-        self._move = move = Move(homes, others, view_of(homes), self._now())
+        floors = self._arrived.floors()
+        self._move = move = Move(homes, others, view_of(homes), floors, self._now())
         for name in others:
             self._words.tell(name, move.view, BEGUN, self._moves)
         for shard, stage in self._arrived.of(move.view):
@@ -290,9 +295,7 @@ class Gateway:
             self._intake.learn(moved.had)
         self._orphans += workers_of(moved)
         self._home_orphans()
-        if self._move is not None and (moved.shard, moved.stage) in self._arrived.of(
-            self._move.view
-        ):
+        if self._move is not None and self._move.concerns(moved):
             self._move.hear(moved.stage, moved.shard)
         self._advance()
 
@@ -327,6 +330,10 @@ class Gateway:
         move, now = self._move, self._now()
         if move is None:
             return
+        if self._next and move.may_be_overtaken(self._arrived.of(view_of(self._next))):
+            self._begin_move(self._next)
+            self._advance()
+            return
         is_clear = self._words.are_moves_heard and not any(map(len, self._outflows.values()))
         if not move.is_settled and is_clear:
             move.is_settled = True
@@ -334,9 +341,6 @@ class Gateway:
                 self._words.tell(name, move.view, SETTLED, self._moves)
         if move.may_release(now):
             self._rooms.release(move.homes)
-        if move.is_releasing:
-            for shard in self._arrived.elsewhere(move.view):
-                move.lose(shard)  # another view has overtaken its move to this one
         if move.is_over(now):
             self._go_on(move)
 
@@ -352,9 +356,8 @@ class Gateway:
         for forward, done in parts:
             self._admit(forward, done)
         self._let_ahead_in()
-        homes, self._next = self._next, ()
-        if homes:
-            self._begin_move(homes)
+        if self._next:
+            self._begin_move(self._next)
             self._advance()
         self._settle_down()
 

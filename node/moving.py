@@ -37,6 +37,8 @@ SETTLED: Final = "settled"
 MOVED: Final = "moved"
 STRAYED: Final = "strayed"  # no stage: workers that came to a shard that was not their home
 
+Floors = dict[str, tuple[bytes, int]]
+
 
 def view_of(shards: Iterable[str]) -> bytes:
     """The same 16 bytes for the same shards, whoever asks."""
@@ -50,21 +52,43 @@ class Move:
         homes: The shards that rooms live on from now on.
         others: All other shards, those that are leaving too, and where they are; None: nowhere.
         view: The new view.
+        floors: What was heard of the others before: see `Arrived.floors`.
         now: Monotonic seconds.
     """
 
     def __init__(
-        self, homes: tuple[str, ...], others: dict[str, Any], view: bytes, now: float
+        self,
+        homes: tuple[str, ...],
+        others: dict[str, Any],
+        view: bytes,
+        floors: Floors,
+        now: float,
     ) -> None:
         self.homes = homes
         self.others = others
         self.view = view
+        self._floors = floors
         self.is_settled = False  # this shard is, and has said so
         self.is_releasing = False  # all are, or that took too long
         self.has_released = False
         here = {name for name, address in others.items() if address is not None}
         self._missing = {SETTLED: set(here), MOVED: set(here)}
         self._stage_began_at = now
+
+    def concerns(self, moved: Moved) -> bool:
+        """Whether that is said of this move, not of an earlier one to the same view."""
+        life, move = self._floors.get(moved.shard, (moved.life, 0))
+        return moved.view == self.view and (moved.life != life or moved.move >= move)
+
+    def may_be_overtaken(self, there: Iterable[tuple[str, str]]) -> bool:
+        """Whether nobody can have given up workers for it, so that the next view may come first.
+
+        Args:
+            there: Who is on the way to the next view.
+        """
+        if self.is_releasing:
+            return False
+        return not self.is_settled or any(shard in self._missing[SETTLED] for shard, _ in there)
 
     def hear(self, stage: str, shard: str) -> None:
         """Another shard has come that far."""
@@ -159,9 +183,9 @@ class Arrived:
             for stage in course.stages
         ]
 
-    def elsewhere(self, view: bytes) -> list[str]:
-        """Who was last heard to be on the way to another view, or there."""
-        return [shard for shard, course in self._courses.items() if course.view != view]
+    def floors(self) -> Floors:
+        """The latest move that was heard of, of each."""
+        return {shard: (each.life, each.move) for shard, each in self._courses.items()}
 
     def forget(self, shard: str) -> None:
         """That shard is gone."""
