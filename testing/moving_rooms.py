@@ -315,8 +315,24 @@ class World:
 
     # ── Thespian, and connections ────────────────────────────────────────────────────────────
 
-    def send(self, sender: object, receiver: object, work: Work, *, is_sure: bool = False) -> None:
-        """Have it arrive, later than whatever the one sent the other before."""
+    def send(
+        self,
+        sender: object,
+        receiver: object,
+        work: Work,
+        *,
+        is_sure: bool = False,
+        late: tuple[float, ...] = (0.0,),
+    ) -> None:
+        """Have it arrive, later than whatever the one sent the other before.
+
+        Args:
+            sender: Who sends.
+            receiver: Whom.
+            work: What its arrival does.
+            is_sure: It is neither lost nor repeated.
+            late: How long after the first time it may be repeated.
+        """
         self._kept += (sender, receiver)
         pair = (id(sender), id(receiver))
         delay = self.random.expovariate(100) + (self.random.random() < 0.02)
@@ -325,7 +341,7 @@ class World:
         if is_sure or self.random.random() >= self.risks.loss:
             self.later(due - self.now, work)
         if not is_sure and self.random.random() < self.risks.repeats:
-            self.later(due - self.now + self.random.choice((0.0, 1.0, 6.0)), work)
+            self.later(due - self.now + self.random.choice(late), work)
 
     def post(self, sender: object, address: object, message: object) -> None:
         """From shard to shard."""
@@ -338,7 +354,8 @@ class World:
                         Moved: ("on_moved", message, sender),
                         MovedHeard: ("on_moved_heard", message),
                     }[type(message)]
-                    self.send(sender, address, partial(shard.on, address, *arguments))
+                    arrive = partial(shard.on, address, *arguments)
+                    self.send(sender, address, arrive, late=(0.0, 1.0, 6.0))
 
     # ── what happens ─────────────────────────────────────────────────────────────────────────
 
