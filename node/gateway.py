@@ -140,7 +140,11 @@ class Gateway:
         for owner, theirs in parts.items():
             flat: list[bytes | str] = [value for item in theirs for value in item]
             payload = self._packer.payload(flat)
-            self._outflows[owner].add(Part(self._view, client_id, sequence, payload, done), now)
+            part = Part(self._view, client_id, sequence, payload, done)
+            if owner in self._outflows:
+                self._outflows[owner].add(part, now)
+            else:  # it has ended, and the view without it is not reached yet
+                self._held.append(partial(self._take_back, part))
 
     def _owners(self, first: bytes | str) -> tuple[str, ...]:
         route = self._intake.route(first)
@@ -330,7 +334,7 @@ class Gateway:
         move, now = self._move, self._now()
         if move is None:
             return
-        if self._next and move.may_be_overtaken(self._arrived.of(view_of(self._next))):
+        if self._next and move.may_be_overtaken(self._there(move), now):
             self._begin_move(self._next)
             self._advance()
             return
@@ -343,6 +347,12 @@ class Gateway:
             self._rooms.release(move.homes)
         if move.is_over(now):
             self._go_on(move)
+
+    def _there(self, move: Move) -> list[str]:
+        """Who is on the way to the next view, and not still there since before this move."""
+        view = view_of(self._next)
+        floors = move.floors if view == self._view else {}
+        return self._arrived.newly_at(view, floors)
 
     def _go_on(self, move: Move) -> None:
         """The new view is reached: what waited goes where it belongs now."""

@@ -67,7 +67,7 @@ class Move:
         self.homes = homes
         self.others = others
         self.view = view
-        self._floors = floors
+        self.floors = floors
         self.is_settled = False  # this shard is, and has said so
         self.is_releasing = False  # all are, or that took too long
         self.has_released = False
@@ -77,18 +77,21 @@ class Move:
 
     def concerns(self, moved: Moved) -> bool:
         """Whether that is said of this move, not of an earlier one to the same view."""
-        life, move = self._floors.get(moved.shard, (moved.life, 0))
+        life, move = self.floors.get(moved.shard, (moved.life, 0))
         return moved.view == self.view and (moved.life != life or moved.move >= move)
 
-    def may_be_overtaken(self, there: Iterable[tuple[str, str]]) -> bool:
+    def may_be_overtaken(self, there: Iterable[str], now: float) -> bool:
         """Whether nobody can have given up workers for it, so that the next view may come first.
 
         Args:
-            there: Who is on the way to the next view.
+            there: Who has left this move out, or given it up, on the way to the next view.
+            now: Monotonic seconds.
         """
         if self.is_releasing:
             return False
-        return not self.is_settled or any(shard in self._missing[SETTLED] for shard, _ in there)
+        if not self.is_settled or self._is_late(now):
+            return True
+        return any(shard in self._missing[SETTLED] for shard in there)
 
     def hear(self, stage: str, shard: str) -> None:
         """Another shard has come that far."""
@@ -114,8 +117,10 @@ class Move:
         return self.has_released and self._is_complete(MOVED, now, own=True)
 
     def _is_complete(self, stage: str, now: float, *, own: bool) -> bool:
-        late = now - self._stage_began_at > PATIENCE_SECONDS
-        return late or (own and not self._missing[stage])
+        return self._is_late(now) or (own and not self._missing[stage])
+
+    def _is_late(self, now: float) -> bool:
+        return now - self._stage_began_at > PATIENCE_SECONDS
 
     @property
     def missing(self) -> list[str]:
@@ -181,6 +186,14 @@ class Arrived:
             for shard, course in self._courses.items()
             if course.view == view
             for stage in course.stages
+        ]
+
+    def newly_at(self, view: bytes, floors: Floors) -> list[str]:
+        """Who has begun to go to this view since those were the floors."""
+        return [
+            shard
+            for shard, course in self._courses.items()
+            if course.view == view and (course.life, course.move) != floors.get(shard)
         ]
 
     def floors(self) -> Floors:
