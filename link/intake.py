@@ -198,6 +198,8 @@ def _packed(clients: list[bytes], routes: dict[str | None, list[int]]) -> bytes:
     wire: list[list[object]] = []
     for route, had in routes.items():
         short = [numbers.setdefault(client, len(numbers)) for client in had[::2]]
-        wire.append([route, *(each for pair in zip(short, had[1::2], strict=True) for each in pair)])
+        wire.append(
+            [route, *(each for pair in zip(short, had[1::2], strict=True) for each in pair)]
+        )
     packed: bytes = msgpack.packb([[clients[client] for client in numbers], wire])
     return packed

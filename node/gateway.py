@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import logging
-import secrets
-import threading
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from ..core.placement import Placement
 from ..errors import LifecycleError
-from ..link.batches import EVERYWHERE, Item, Packer
 from ..link.intake import Intake
 from ..messages.handoff import WorkerFacts
-from .messages import Forward, Forwarded, Moved, MovedHeard
+from .messages import Moved, MovedHeard
 from .moving import (
     BEGUN,
     MOVED,
@@ -28,14 +25,10 @@ from .moving import (
     view_of,
     workers_of,
 )
-from .streams import Inflow, OnDone, Outflow, Part
+from .splitting import Post, Splitting, new_id
+from .streams import Outflow
 
-ID_BYTES: Final = 16
-AHEAD_SECONDS: Final = 2.0  # what a shard of another view sent waits so long for that view
-VIEWS: Final = 64
 _log = logging.getLogger("greenroom.node")
-
-Post = Callable[[Any, object], None]
 
 
 class Rooms(Protocol):
@@ -51,25 +44,8 @@ class Rooms(Protocol):
         """No room lives here any more, as it was wanted."""
 
 
-class Countdown:
-    """Calls `then` when it was called so often; from any thread."""
-
-    def __init__(self, count: int, then: OnDone) -> None:
-        self._left = count
-        self._then = then
-        self._lock = threading.Lock()
-
-    def __call__(self) -> None:
-        """One of them is done."""
-        with self._lock:
-            self._left -= 1
-            is_over = self._left == 0
-        if is_over:
-            self._then()
-
-
-class Gateway:
-    """Splits batches by where their calls belong; takes what others split. On the link's thread.
+class Gateway(Splitting):
+    """Splits batches, and moves rooms when shards come or go. On the link's thread.
 
     Args:
         name: Of this shard.
@@ -82,140 +58,14 @@ class Gateway:
     def __init__(
         self, name: str, intake: Intake, rooms: Rooms, post: Post, now: Callable[[], float]
     ) -> None:
-        self._name = name
-        self._intake = intake
+        super().__init__(name, intake, post, now)
         self._rooms = rooms
-        self._post = post
-        self._now = now
-        self._packer = Packer()
-        self._inflow = Inflow()
-        self._outflows: dict[str, Outflow] = {}
-        self._addresses: dict[str, Any] = {}
-        self._words = Words(name, _new_id(), self._say)
+        self._words = Words(name, new_id(), self._say)
         self._arrived = Arrived()
-        self._placement = Placement([name])
-        self._view = b""  # none: nobody has told yet which shards there are
-        self._past: deque[bytes] = deque(maxlen=VIEWS)
-        self._move: Move | None = None
-        self._next: tuple[str, ...] = ()  # the homes of the move after that, if there is one
+        self._next: tuple[str, ...] = ()  # the homes of the move after this one, if it waits
         self._moves = 0
-        self._orphans: list[WorkerFacts] = []  # whose shard has ended since they were given up
-        self._held: deque[Callable[[], None]] = deque()  # of clients, during a move
-        self._parts: deque[tuple[Forward, OnDone]] = deque()  # of shards, while rooms are given up
-        self._ahead: deque[tuple[float, Forward, OnDone]] = deque()  # of a view not reached yet
+        self._orphans: list[WorkerFacts] = []  # workers that have no home at the moment
         self._has_left = False
-
-    # ── what clients send ────────────────────────────────────────────────────────────────────
-
-    def take(self, client_id: bytes, sequence: int, payload: bytes, on_done: OnDone) -> None:
-        """As `link.intake.Taker`."""
-        if self._move is not None or not self._view:
-            self._held.append(partial(self.take, client_id, sequence, payload, on_done))
-        elif self._placement.shards == (self._name,):
-            self._intake.take(client_id, sequence, payload, on_done)
-        else:
-            self._spread(client_id, sequence, self._intake.items(payload), on_done)
-
-    def _take_back(self, part: Part) -> None:
-        """As `take`, of a part: never for a whole batch."""
-        if self._move is not None:
-            self._held.append(partial(self._take_back, part))
-        else:
-            items = self._intake.items(part.payload)
-            self._spread(part.client_id, part.sequence, items, part.on_done)
-
-    def _spread(self, client_id: bytes, sequence: int, items: list[Item], on_done: OnDone) -> None:
-        parts: dict[str, list[Item]] = {}
-        for item in items:
-            for owner in self._owners(item[0]):
-                parts.setdefault(owner, []).append(item)
-        if not parts:  # nothing of it could be read
-            on_done()
-            return
-        done = Countdown(len(parts), on_done)
-        here = parts.pop(self._name, None)
-        if here is not None:  # first: it may raise, and then nothing has been sent
-            self._intake.take_part(client_id, sequence, here, done)
-        now = self._now()
-        for owner, theirs in parts.items():
-            flat: list[bytes | str] = [value for item in theirs for value in item]
-            payload = self._packer.payload(flat)
-            part = Part(self._view, client_id, sequence, payload, done)
-            if owner in self._outflows:
-                self._outflows[owner].add(part, now)
-            else:  # it has ended, and the view without it is not reached yet
-                self._held.append(partial(self._take_back, part))
-
-    def _owners(self, first: bytes | str) -> tuple[str, ...]:
-        route = self._intake.route(first)
-        if route is None:
-            return ()
-        if route == EVERYWHERE:
-            return self._placement.shards
-        if not route:
-            route = f"id:{self._name}"  # any shard will do: this one, unless it is leaving
-            return (self._name,) if self._is_home else (self._placement.owner(route),)
-        return (self._placement.owner(route),)
-
-    @property
-    def _is_home(self) -> bool:
-        return self._name in self._placement.shards
-
-    # ── what other shards send ───────────────────────────────────────────────────────────────
-
-    def on_forward(self, forward: Forward, sender: Any) -> None:
-        """A part from another shard: take it if it is the next one, acknowledge it when done."""
-        stream, number = forward.stream, forward.number
-        if self._inflow.admits(stream, number):
-            self._admit(forward, partial(self._part_done, sender, stream, number))
-        elif done := self._inflow.done_of(stream):  # the sender may not have heard of it
-            self._post(sender, Forwarded(stream, done))
-
-    def _part_done(self, sender: Any, stream: bytes, number: int) -> None:
-        """A part took effect; on any thread."""
-        self._inflow.done(stream, number)
-        if done := self._inflow.done_of(stream):
-            self._post(sender, Forwarded(stream, done))
-
-    def _admit(self, forward: Forward, done: OnDone) -> None:
-        if self._move is not None and self._move.is_releasing:
-            self._parts.append((forward, done))
-        elif self._ahead or not self._knows(forward.view):
-            self._ahead.append((self._now(), forward, done))
-        else:
-            self._enter(forward, done)
-
-    def _knows(self, view: bytes) -> bool:
-        return view == self._view or view in self._past
-
-    def _enter(self, forward: Forward, done: OnDone) -> None:
-        client_id, sequence = forward.client_id, forward.sequence
-        items = self._intake.items(forward.payload)
-        try:
-            if forward.view == self._view:
-                self._intake.take_part(client_id, sequence, items, done)
-            else:  # by shards that are not those of today
-                self._spread(client_id, sequence, items, done)
-        except LifecycleError as error:
-            _log.error("a part of a batch could not enter: %s", error)
-
-    def _let_ahead_in(self) -> None:
-        """What came too early is due when its view is reached, or that has taken too long."""
-        while self._ahead and self._view and not (self._move and self._move.is_releasing):
-            came_at, forward, done = self._ahead[0]
-            if not self._knows(forward.view) and self._now() - came_at < AHEAD_SECONDS:
-                return
-            self._ahead.popleft()
-            self._enter(forward, done)
-
-    def on_forwarded(self, forwarded: Forwarded) -> None:
-        """Another shard acknowledges."""
-        now = self._now()
-        for outflow in self._outflows.values():
-            outflow.acked(forwarded.stream, forwarded.number, now)
-        self._advance()
-
-    # ── shards that come and go ──────────────────────────────────────────────────────────────
 
     def meet(self, shards: Mapping[str, Any], leaving: Collection[str] = ()) -> None:
         """From now on these are the shards, and this is where they are (None: nowhere yet).
@@ -244,7 +94,7 @@ class Gateway:
     def _meet_one(self, name: str, address: Any) -> None:
         known, self._addresses[name] = self._addresses.get(name), address
         if name not in self._outflows:
-            self._outflows[name] = Outflow(partial(self._say, name), _new_id)
+            self._outflows[name] = Outflow(partial(self._say, name), new_id)
         elif address is not None and address != known:
             self._outflows[name].begin_anew(self._now())
         if self._move is not None and known is not None and address != known:
@@ -281,9 +131,7 @@ class Gateway:
         had = self._intake.had_by(placement.owner, self._outflows)
         for name in self._outflows:
             theirs = given.pop(name, ())
-            self._words.tell(
-                name, view_of(shards), MOVED, self._moves, theirs, had[name]
-            )
+            self._words.tell(name, view_of(shards), MOVED, self._moves, theirs, had[name])
         for left in given.values():  # for those that have ended since
             self._orphans += left
         if self._move is not None:
@@ -390,11 +238,6 @@ class Gateway:
     def _is_empty(self) -> bool:
         return not self._orphans and self._words.are_moves_heard
 
-    def _say(self, name: str, message: object) -> None:
-        address = self._addresses.get(name)
-        if address is not None:  # else it is said once there is one
-            self._post(address, message)
-
     def tick(self) -> None:
         """Now and then: say again what nobody has acknowledged, and wait for nobody for ever."""
         now = self._now()
@@ -404,16 +247,3 @@ class Gateway:
         self._advance()
         self._let_ahead_in()
         self._settle_down()
-
-    def statistics(self) -> dict[str, int]:
-        """Parts on their way, by the shard they are for."""
-        return {name: len(outflow) for name, outflow in [*self._outflows.items()]}
-
-    @property
-    def is_moving(self) -> bool:
-        """Whether rooms are on their way, and calls wait for that."""
-        return self._move is not None
-
-
-def _new_id() -> bytes:
-    return secrets.token_bytes(ID_BYTES)

@@ -209,7 +209,7 @@ class NodeGuardian(Speaking):
         self._say_all(self._beat())
         if dead := self._cluster.expire(time.monotonic()):
             _log.error("no beat of %s: their rooms live elsewhere now", ", ".join(dead))
-            self._tell_members()
+        self._tell_members()  # whether or not anything changed: Thespian may lose a message
 
     def _say_all(self, message: object) -> None:
         for _, guardian in self._cluster.guardians():

@@ -232,9 +232,7 @@ class Words:
     ) -> None:
         """Let a shard know."""
         number = next(self._numbers)
-        moved = Moved(
-            view, stage, self._name, self._life, move, number, packed(workers), had
-        )
+        moved = Moved(view, stage, self._name, self._life, move, number, packed(workers), had)
         self._untold[number] = (to, moved)
         self._say(to, moved)
 

@@ -16,7 +16,7 @@ from typing import Final
 from .messages import Forward
 
 WINDOW: Final = 8  # parts on their way to one shard
-RESEND_SECONDS: Final = 2.0
+RESEND_SECONDS: Final = 1.0
 SOURCES: Final = 4_096
 
 OnDone = Callable[[], None]
@@ -71,13 +71,13 @@ class Outflow:
         if stream != self._stream:
             return
         while self._unacked and self._unacked[0][0] <= number:
+            self._sent_at = now  # what says nothing new must not put off sending again
             self._unacked.popleft()[1].on_done()
-        self._sent_at = now
         self._fill(now)
 
     def resend(self, now: float) -> None:
         """Send again what has been on its way for too long."""
-        if self._unacked and now - self._sent_at > RESEND_SECONDS:
+        if self._unacked and now - self._sent_at >= RESEND_SECONDS:
             self._sent_at = now
             for number, part in self._unacked:
                 self._send(number, part)

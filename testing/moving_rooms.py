@@ -382,7 +382,9 @@ class World:
     def join(self) -> None:
         """A node begins; it has shards from the start, and hears of others a bit later."""
         node = Node(f"n{len(self.nodes)}")
-        node.shards = [FakeShard(self, node, number) for number in range(self.random.choice((1, 2)))]
+        node.shards = [
+            FakeShard(self, node, number) for number in range(self.random.choice((1, 2)))
+        ]
         others = [each for each in self.nodes if each.is_up]
         node.seen = {each.name: each.beat() for each in others}  # clients come when it knows them
         self.nodes.append(node)
