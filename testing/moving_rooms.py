@@ -311,7 +311,10 @@ class World:
 
     def later(self, seconds: float, work: Work) -> None:
         """Do it in so many seconds."""
-        heapq.heappush(self._due, (self.now + seconds, next(self._count), work))
+        self._at(self.now + seconds, work)
+
+    def _at(self, due: float, work: Work) -> None:
+        heapq.heappush(self._due, (due, next(self._count), work))
 
     # ── Thespian, and connections ────────────────────────────────────────────────────────────
 
@@ -339,9 +342,9 @@ class World:
         due = max(self._arrivals.get(pair, 0.0), self.now + delay)
         self._arrivals[pair] = due
         if is_sure or self.random.random() >= self.risks.loss:
-            self.later(due - self.now, work)
+            self._at(due, work)
         if not is_sure and self.random.random() < self.risks.repeats:
-            self.later(due - self.now + self.random.choice(late), work)
+            self._at(due + self.random.choice(late), work)
 
     def post(self, sender: object, address: object, message: object) -> None:
         """From shard to shard."""
