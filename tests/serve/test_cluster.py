@@ -12,7 +12,7 @@ ONE, TWO, THREE, SHARD = (ActorAddress(name) for name in ("one", "two", "three",
 
 
 def beat(node_id: str = "two", **changed: object) -> Beat:
-    plain = Beat(node_id, b"1", TWO, (f"{node_id}/0",), (SHARD,), False, (), ())  # noqa: FBT003
+    plain = Beat(node_id, b"1", TWO, (f"{node_id}/0",), (SHARD,), False, (), ())
     return replace(plain, **changed)  # type: ignore[arg-type]
 
 
@@ -39,7 +39,7 @@ def test_whatever_concerns_shards_is_a_change(
 ) -> None:
     cluster.hear(beat(), 0.0)
 
-    assert cluster.hear(beat(**changed), 1.0)
+    assert cluster.hear(replace(beat(), **changed), 1.0)  # type: ignore[arg-type]
 
 
 def test_who_is_silent_too_long_is_dead_until_heard_again(cluster: Cluster) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,7 +47,8 @@ def test_parts_of_a_batch_take_effect_each_once_and_all_are_acknowledged(
     intake = Intake(shard)
     done: list[int] = []
     for turn, rooms in enumerate(["a", "b", "ab", "c"]):
-        intake.take_part(CLIENT, 1, [item(room, 1) for room in rooms], lambda n=turn: done.append(n))  # type: ignore[misc]
+        part = [item(room, 1) for room in rooms]
+        intake.take_part(CLIENT, 1, part, partial(done.append, turn))
 
     assert taken(shard) == [("a", 1), ("b", 1), ("c", 1)]
     assert done == [0, 1, 2, 3]

@@ -153,7 +153,8 @@ def test_a_node_of_this_machine_alone_makes_its_own_secret_and_keeps_it(
 
 
 @pytest.mark.parametrize(
-    "changed", [{"bind": "0.0.0.0"}, {"listen": ("tcp://127.0.0.1:7000",)}]  # noqa: S104
+    "changed",
+    [{"bind": "0.0.0.0"}, {"listen": ("tcp://127.0.0.1:7000",)}],
 )
 def test_whoever_others_can_reach_needs_a_secret_that_they_share(
     options: NodeOptions, changed: dict[str, object]
