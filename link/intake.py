@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+import msgpack
+
 from ..errors import DecodeError
 from ..messages.calls import Call, TrackStats
 from .batches import Item, Unpacker
@@ -111,6 +113,35 @@ class Intake:
             self._lose(error)
             return None
 
+    def had_by(self, owner: Callable[[str], str], shards: Iterable[str]) -> dict[str, bytes]:
+        """For each of `shards`: what was had of batches that clients may send again, to `learn`.
+
+        The array [client ids, [route or nil, number of a client, sequence, number …] …], of the
+        routes that it owns now; nil: all of the batch.
+        """
+        found: dict[str, dict[str | None, list[int]]] = {name: {} for name in shards}
+        clients = [*self._sessions]
+        for client, session in enumerate(self._sessions.values()):
+            for sequence, had in session.recent.items():
+                if had is None:
+                    for routes in found.values():
+                        routes.setdefault(None, []).extend((client, sequence))
+                    continue
+                for route in had:
+                    theirs = found.get(owner(route))
+                    if theirs is not None:
+                        theirs.setdefault(route, []).extend((client, sequence))
+        return {name: _packed(clients, routes) for name, routes in found.items()}
+
+    def learn(self, packed: bytes) -> None:
+        """Another shard has had these, see `had_of`: here they take no effect again."""
+        clients, routes = msgpack.unpackb(packed)
+        for route, *had in routes:
+            for client, sequence in zip(had[::2], had[1::2], strict=True):
+                session = self._session(clients[client])
+                if sequence > session.highest - RECENT:
+                    self._remember(session, sequence, None if route is None else {route})
+
     def _session(self, client_id: bytes) -> _Session:
         session = self._sessions.get(client_id)
         if session is None:
@@ -132,13 +163,16 @@ class Intake:
         return [item for item in items if self.route(item[0]) not in had]
 
     def _had(self, session: _Session, sequence: int, routes: set[str] | None) -> None:
+        self._remember(session, sequence, routes)
+        self.counts["batches"] += 1
+
+    def _remember(self, session: _Session, sequence: int, routes: set[str] | None) -> None:
         recent = session.recent
         have = recent.get(sequence, set())
         recent[sequence] = None if routes is None or have is None else have | routes
         session.highest = max(session.highest, sequence)
         while len(recent) > RECENT:
             del recent[min(recent)]
-        self.counts["batches"] += 1
 
     def _read(self, items: Iterable[Item]) -> list[Call]:
         """The calls of items; what is malformed is counted, and loses nothing else."""
@@ -161,3 +195,15 @@ class Intake:
             _log.error("a call over the link is malformed: %s; later ones are counted", error)
         self.counts[MALFORMED] += 1
         self._shard.lose(MALFORMED, 1)
+
+
+def _packed(clients: list[bytes], routes: dict[str | None, list[int]]) -> bytes:
+    numbers: dict[int, int] = {}  # of those clients that it is about
+    wire: list[list[object]] = []
+    for route, had in routes.items():
+        short = [numbers.setdefault(client, len(numbers)) for client in had[::2]]
+        wire.append(
+            [route, *(each for pair in zip(short, had[1::2], strict=True) for each in pair)]
+        )
+    packed: bytes = msgpack.packb([[clients[client] for client in numbers], wire])
+    return packed

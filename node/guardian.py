@@ -223,9 +223,9 @@ class NodeGuardian(Speaking):
         self._say_all(self._beat())
         if dead := self._cluster.expire(time.monotonic()):
             _log.error("no beat of %s: their rooms live elsewhere now", ", ".join(dead))
-            self._tell_members()
             if self._is_leaving and not self._cluster.alive:
                 self._drain_all()  # nobody is there any more to take its rooms
+        self._tell_members()  # whether or not anything changed: Thespian may lose a message
 
     def _say_all(self, message: object) -> None:
         if not self._has_begun:

@@ -118,23 +118,29 @@ class Forwarded:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """From a shard to another, in each view, once for each stage of the move to it.
+    """From a shard to another, in each move, once for each stage of it.
 
     Args:
         view: 16 bytes: which shards there are, see `moving.view_of`.
-        stage: "settled": all that it forwarded by older views is acknowledged; "moved": it has
-            given up what lives elsewhere.
+        stage: "begun"; "settled": all that it forwarded by older views is acknowledged; "moved":
+            it has given up what lives elsewhere.
         shard: Who says so.
         life: 16 bytes: in which life of it.
+        move: 1, 2, 3 … of this life: a view may come back.
+        number: 1, 2, 3 … of this life: of no other message to anybody.
         workers: Once moved, those given up for the other: an `AdoptWorkers`, as
             `messages.codec` writes it.
+        had: And what it has had of batches that clients may send again: see `link/intake.py`.
     """
 
     view: bytes
     stage: str
     shard: str
     life: bytes
+    move: int
+    number: int
     workers: bytes
+    had: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +148,13 @@ class MovedHeard:
     """And back: it need not be said again.
 
     Args:
-        view: Of what was heard.
-        stage: Likewise.
+        life: Of what was heard.
+        number: Likewise.
         shard: Who has heard it.
     """
 
-    view: bytes
-    stage: str
+    life: bytes
+    number: int
     shard: str
 
 

@@ -7,15 +7,16 @@ acknowledged, and sent again until they are.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from .messages import Forward
 
 WINDOW: Final = 8  # parts on their way to one shard
-RESEND_SECONDS: Final = 2.0
+RESEND_SECONDS: Final = 1.0
 SOURCES: Final = 4_096
 
 OnDone = Callable[[], None]
@@ -70,13 +71,13 @@ class Outflow:
         if stream != self._stream:
             return
         while self._unacked and self._unacked[0][0] <= number:
+            self._sent_at = now  # what says nothing new must not put off sending again
             self._unacked.popleft()[1].on_done()
-        self._sent_at = now
         self._fill(now)
 
     def resend(self, now: float) -> None:
         """Send again what has been on its way for too long."""
-        if self._unacked and now - self._sent_at > RESEND_SECONDS:
+        if self._unacked and now - self._sent_at >= RESEND_SECONDS:
             self._sent_at = now
             for number, part in self._unacked:
                 self._send(number, part)
@@ -103,19 +104,45 @@ class Outflow:
         )
 
 
+@dataclass(slots=True)
+class _Source:
+    taken: int = 0
+    done: int = 0  # all up to this one
+    early: set[int] = field(default_factory=set)  # done before one that came before them
+
+
 class Inflow:
-    """What other shards send here: decides which part is the next of its stream."""
+    """What other shards send here: which part is the next of its stream, and which are done."""
 
     def __init__(self) -> None:
-        self._taken: OrderedDict[bytes, int] = OrderedDict()
+        self._sources: OrderedDict[bytes, _Source] = OrderedDict()
+        self._lock = threading.Lock()  # parts are done on any thread
 
-    def admits(self, stream: bytes, number: int) -> bool | None:
-        """True: it is the next one; False: it was taken before; None: one before it is missing."""
-        taken = self._taken.get(stream, 0)
-        if number != taken + 1:
-            return False if number <= taken else None
-        self._taken[stream] = number
-        self._taken.move_to_end(stream)
-        if len(self._taken) > SOURCES:
-            self._taken.popitem(last=False)
-        return True
+    def admits(self, stream: bytes, number: int) -> bool:
+        """Whether it is the next one: else one before it is missing, or it was taken before."""
+        with self._lock:
+            source = self._sources.setdefault(stream, _Source())
+            self._sources.move_to_end(stream)
+            if len(self._sources) > SOURCES:
+                self._sources.popitem(last=False)
+            if number != source.taken + 1:
+                return False
+            source.taken = number
+            return True
+
+    def done(self, stream: bytes, number: int) -> None:
+        """That part took effect."""
+        with self._lock:
+            source = self._sources.get(stream)
+            if source is None:
+                return
+            source.early.add(number)
+            while source.done + 1 in source.early:
+                source.done += 1
+                source.early.discard(source.done)
+
+    def done_of(self, stream: bytes) -> int:
+        """All parts up to this one took effect."""
+        with self._lock:
+            source = self._sources.get(stream)
+            return 0 if source is None else source.done

@@ -1,176 +1,101 @@
-"""Real nodes that know each other: rooms move when one joins or ends, and go on when one dies."""
-
 from __future__ import annotations
 
-import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
+from thespian.actors import ActorAddress
 
-from greenroom.link.client import ConnectedTelemetry
-from greenroom.testing.loopback import unused_port
-from greenroom.testing.nodes import RunningNode
-from greenroom.testing.patience import PATIENCE_SECONDS, wait_until
-from greenroom.testing.samples import key, participant, room, stat
+from greenroom.node.cluster import DEAD_SECONDS, FORGET_SECONDS, Cluster
+from greenroom.node.messages import Beat
 
-PEOPLE = 200
-SECRET = {"GREENROOM_SECRET": "a-secret-of-two-nodes-0123456789abcdef"}
+ONE, TWO, THREE, SHARD = (ActorAddress(name) for name in ("one", "two", "three", "shard"))
 
 
-class Cluster:
-    """Nodes on loopback addresses of their own, the first of which introduces the others."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
-        self._port = unused_port()
-        self.nodes: list[RunningNode] = []
-
-    def add(self, shards: int = 1) -> RunningNode:
-        """Start another one, and wait until all know it."""
-        number = len(self.nodes) + 1
-        directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="gr-")))
-        node = RunningNode(
-            directory,
-            *("--shards", str(shards), "--node-id", f"node{number}"),
-            *("--bind", f"127.0.0.{number}", "--join", f"127.0.0.1:{self._port}"),
-            environment=SECRET,
-            admin_port=self._port if number == 1 else 0,
-        )
-        self._stack.callback(node.close)
-        self.nodes.append(node)
-        for each in self.nodes:
-            each.wait_ready(lambda seen: len(seen["nodes"]) == len(self.nodes) - 1)
-        return node
-
-    def workers(self) -> int:
-        """Of all nodes that live."""
-        return sum(shard.get("workers", 0) for node in self.nodes for shard in node.shards())
-
-    def calls(self) -> int:
-        """What took effect anywhere."""
-        return sum(shard["link"].get("calls", 0) for node in self.nodes for shard in node.shards())
+def beat(node_id: str = "two", **changed: object) -> Beat:
+    plain = Beat(node_id, b"1", TWO, (f"{node_id}/0",), (SHARD,), False, (), ())
+    return replace(plain, **changed)  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    with ExitStack() as stack:
-        yield Cluster(stack)
+def cluster() -> Cluster:
+    return Cluster("one", b"1")
 
 
-def join(telemetry: ConnectedTelemetry, first: int = 0, count: int = PEOPLE) -> None:
-    """Everybody enters a room of his own."""
-    for number in range(first, first + count):
-        where = room()
-        where.name, where.sid = f"room-{number}", f"RM_{number}"
-        who = participant(f"PA_{number}")
-        telemetry.participant_joined(where, who, None, None, False, number + 1)
+def test_a_beat_makes_a_member_and_the_next_one_changes_nothing(cluster: Cluster) -> None:
+    assert cluster.hear(beat(), 0.0)
+    assert not cluster.hear(beat(), 1.0)
+
+    assert cluster.alive == ["two"]
+    assert cluster.shards() == {"two/0": SHARD}
 
 
-@contextmanager
-def statistics(telemetry: ConnectedTelemetry) -> Iterator[list[int]]:
-    """Everybody's statistics, again and again, for as long as the block lasts; how many."""
-    keys = [key(f"PA_{number}") for number in range(PEOPLE)]
-    ends, count = threading.Event(), [0]
+@pytest.mark.parametrize(
+    "changed",
+    [{"addresses": (None,)}, {"is_leaving": True}, {"shards": ("two/1",)}],
+    ids=["a shard is away", "it leaves", "it has other shards"],
+)
+def test_whatever_concerns_shards_is_a_change(
+    cluster: Cluster, changed: dict[str, object]
+) -> None:
+    cluster.hear(beat(), 0.0)
 
-    def call() -> None:
-        while not ends.wait(0.01):
-            for number in range(PEOPLE):
-                telemetry.track_stats(f"RM_{number}", f"room-{number}", keys[number], stat(1))
-                count[0] += 1
-
-    caller = threading.Thread(target=call)
-    caller.start()
-    try:
-        yield count
-    finally:
-        ends.set()
-        caller.join()
+    assert cluster.hear(replace(beat(), **changed), 1.0)  # type: ignore[arg-type]
 
 
-def dropped(node: RunningNode) -> list[str]:
-    text = node.get("/metrics")[1]
-    return [line for line in text.splitlines() if line.startswith("greenroom_dropped_total{")]
+def test_who_is_silent_too_long_is_dead_until_heard_again(cluster: Cluster) -> None:
+    cluster.hear(beat(), 0.0)
+
+    assert cluster.expire(DEAD_SECONDS) == []
+    assert cluster.expire(DEAD_SECONDS + 0.1) == ["two"]
+    assert cluster.expire(DEAD_SECONDS + 0.2) == [], "it is told of once"
+    assert (cluster.alive, cluster.shards()) == ([], {})
+    assert dict(cluster.guardians()) == {"two": TWO}, "it may come back, so it is told"
+    assert cluster.hear(beat(), 9.0)
+    assert cluster.alive == ["two"]
 
 
-def test_any_node_takes_calls_for_rooms_of_all(cluster: Cluster) -> None:
-    first, second = cluster.add(shards=2), cluster.add()
-    with first.connect() as telemetry:
-        join(telemetry)
-        assert telemetry.sync(PATIENCE_SECONDS)
+def test_the_dead_are_forgotten_at_last(cluster: Cluster) -> None:
+    cluster.hear(beat(), 0.0)
+    cluster.expire(FORGET_SECONDS + 1)
 
-    assert cluster.workers() == PEOPLE
-    assert all(shard["workers"] for node in (first, second) for shard in node.shards())
+    assert dict(cluster.guardians()) == {}
 
 
-def test_rooms_move_to_a_node_that_joins_and_away_from_one_that_ends(cluster: Cluster) -> None:
-    first = cluster.add()
-    cluster.add()
-    with first.connect() as telemetry:
-        join(telemetry)
-        with statistics(telemetry) as count:
-            third = cluster.add()
-            wait_until(lambda: bool(third.shards()[0]["workers"]))
-            wait_until(lambda: cluster.workers() == PEOPLE)
-            at_third = third.shards()[0]["workers"]
-            started = count[0]
-            wait_until(lambda: count[0] > started + PEOPLE)
-        assert telemetry.sync(PATIENCE_SECONDS)
-        assert cluster.calls() == PEOPLE + count[0], "each call took effect once"
-
-        third.terminate()
-        assert third.wait() == 0
-        cluster.nodes.remove(third)
-        assert cluster.workers() == PEOPLE
-
-        assert at_third > PEOPLE / 6
-        assert dropped(first) == [], "every statistic found its worker"
+def test_its_own_beat_is_none(cluster: Cluster) -> None:
+    assert not cluster.hear(beat("one"), 0.0)
+    assert cluster.alive == []
 
 
-def test_rooms_of_a_node_that_dies_go_on_elsewhere(cluster: Cluster) -> None:
-    first, second = cluster.add(), cluster.add()
-    with first.connect() as telemetry:
-        join(telemetry)
-        assert telemetry.sync(PATIENCE_SECONDS)
-        second.kill("watcher")
-
-        join(telemetry, first=PEOPLE)
-        assert telemetry.sync(PATIENCE_SECONDS), "those of the dead node's rooms too"
-
-    cluster.nodes.remove(second)
-    seen = first.shards()[0]
-    assert seen["workers"] == PEOPLE + PEOPLE - (2 * PEOPLE - seen["link"]["calls"])
-    first.wait_ready(lambda seen: seen["nodes"] == [])
+def test_another_node_with_the_same_id_is_told_from_an_echo(cluster: Cluster) -> None:
+    assert cluster.is_double(beat("one", incarnation=b"2"))
+    assert not cluster.is_double(beat("one", incarnation=b"1"))
+    assert not cluster.is_double(beat("two", incarnation=b"2"))
 
 
-def test_a_node_that_died_is_a_member_again_when_it_is_back(cluster: Cluster) -> None:
-    first, second = cluster.add(), cluster.add()
-    second.kill("node")
+def test_who_is_known_to_others_is_told_but_is_no_member_before_it_is_heard(
+    cluster: Cluster,
+) -> None:
+    cluster.hear(beat(known=("one", "three"), guardians=(ONE, THREE)), 0.0)
 
-    second.wait_ready(lambda seen: seen["nodes"] == ["node1"])
-    first.wait_ready(lambda seen: seen["nodes"] == ["node2"])
-    with first.connect() as telemetry:
-        join(telemetry)
-        assert telemetry.sync(PATIENCE_SECONDS)
-    assert cluster.workers() == PEOPLE
+    assert dict(cluster.guardians()) == {"two": TWO, "three": THREE}
+    assert cluster.alive == ["two"]
+    assert cluster.expire(DEAD_SECONDS + 1) == ["two"]
 
 
-def test_nodes_with_another_secret_stay_strangers(cluster: Cluster) -> None:
-    first = cluster.add()
-    with tempfile.TemporaryDirectory(prefix="gr-") as directory:
-        stranger = RunningNode(
-            Path(directory),
-            *("--shards", "1", "--node-id", "stranger", "--bind", "127.0.0.9"),
-            *("--join", f"127.0.0.1:{first.admin_port}"),
-            environment={"GREENROOM_SECRET": "another-secret-0123456789abcdefghijkl"},
-        )
-        try:
-            assert stranger.wait_ready()["nodes"] == []
-            with first.connect() as telemetry:
-                join(telemetry)
-                assert telemetry.sync(PATIENCE_SECONDS)
-            assert first.health()["nodes"] == []
-        finally:
-            stranger.close()
+def test_hearsay_does_not_change_what_a_node_said_itself(cluster: Cluster) -> None:
+    cluster.hear(beat("three", guardian=THREE), 0.0)
+    cluster.hear(beat(known=("three",), guardians=(ONE,)), 0.0)
+
+    assert dict(cluster.guardians())["three"] == THREE
+
+
+def test_a_node_that_leaves_keeps_its_shards_as_leaving_ones_until_its_farewell(
+    cluster: Cluster,
+) -> None:
+    cluster.hear(beat(), 0.0)
+    cluster.hear(beat(is_leaving=True), 1.0)
+
+    assert cluster.leaving() == ["two/0"]
+    assert cluster.leave("two")
+    assert not cluster.leave("two"), "it was no member any more"
+    assert (cluster.alive, cluster.leaving(), dict(cluster.guardians())) == ([], [], {})
