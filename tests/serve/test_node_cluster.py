@@ -25,25 +25,35 @@ class Cluster:
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
-        self._port = unused_port()
+        self._ports = [unused_port()]  # of those who introduce others
+        self._number = 0
         self.nodes: list[RunningNode] = []
 
     def add(self, shards: int = 1) -> RunningNode:
         """Start another one, and wait until all know it."""
-        number = len(self.nodes) + 1
+        self._number += 1
+        number = self._number
         directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="gr-")))
         node = RunningNode(
             directory,
             *("--shards", str(shards), "--node-id", f"node{number}"),
-            *("--bind", f"127.0.0.{number}", "--join", f"127.0.0.1:{self._port}"),
+            *("--bind", f"127.0.0.{number}", "--join", self._introducers),
             environment=SECRET,
-            admin_port=self._port if number == 1 else 0,
+            admin_port=self._ports[number - 1] if number <= len(self._ports) else 0,
         )
         self._stack.callback(node.close)
         self.nodes.append(node)
         for each in self.nodes:
             each.wait_ready(lambda seen: len(seen["nodes"]) == len(self.nodes) - 1)
         return node
+
+    @property
+    def _introducers(self) -> str:
+        return ",".join(f"127.0.0.{number}:{at}" for number, at in enumerate(self._ports, 1))
+
+    def let_introduce(self, count: int) -> None:
+        """So many nodes introduce others; before the first is added."""
+        self._ports = [unused_port() for _ in range(count)]
 
     def workers(self) -> int:
         """Of all nodes that live."""
@@ -145,9 +155,10 @@ def test_rooms_of_a_node_that_dies_go_on_elsewhere(cluster: Cluster) -> None:
     first.wait_ready(lambda seen: seen["nodes"] == [])
 
 
-def test_a_node_that_died_is_a_member_again_when_it_is_back(cluster: Cluster) -> None:
+@pytest.mark.parametrize("which", [0, 1], ids=["who introduces", "another"])
+def test_a_node_that_died_is_a_member_again_when_it_is_back(cluster: Cluster, which: int) -> None:
     first, second = cluster.add(), cluster.add()
-    second.kill("node")
+    cluster.nodes[which].kill("node")
 
     second.wait_ready(lambda seen: seen["nodes"] == ["node1"])
     first.wait_ready(lambda seen: seen["nodes"] == ["node2"])
@@ -155,6 +166,18 @@ def test_a_node_that_died_is_a_member_again_when_it_is_back(cluster: Cluster) ->
         join(telemetry)
         assert telemetry.sync(PATIENCE_SECONDS)
     assert cluster.workers() == PEOPLE
+
+
+def test_of_several_nodes_that_introduce_others_any_is_enough(cluster: Cluster) -> None:
+    cluster.let_introduce(2)
+    first, second = cluster.add(), cluster.add()
+    first.kill("watcher")
+    cluster.nodes.remove(first)
+    second.wait_ready(lambda seen: seen["nodes"] == [])
+
+    third = cluster.add()
+
+    assert third.health()["nodes"] == ["node2"]
 
 
 def test_nodes_with_another_secret_stay_strangers(cluster: Cluster) -> None:

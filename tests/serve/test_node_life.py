@@ -193,3 +193,35 @@ def test_an_interrupt_of_the_terminal_drains_the_node_too() -> None:
 
         assert node.wait() == 0
         assert "drained" in node.log
+
+
+CLIENT = """
+import sys
+from greenroom.link.client import connect
+from greenroom.testing.samples import room
+
+telemetry = connect(sys.argv[1])
+calls = 0
+while True:
+    for calls in range(calls + 1, calls + 51):
+        where = room()
+        where.name = f"killed-{calls}"
+        telemetry.room_started(where)
+    assert telemetry.sync(60)
+    print(calls, flush=True)
+"""
+
+
+def test_what_a_client_had_acknowledged_took_effect_though_it_was_killed() -> None:
+    with serving("--shards", "1") as node:
+        client = subprocess.Popen(
+            [sys.executable, "-c", CLIENT, node.address], stdout=subprocess.PIPE, text=True
+        )
+        assert client.stdout is not None
+        for _ in range(5):
+            acknowledged = int(client.stdout.readline())
+        client.kill()
+        client.communicate()
+
+        calls = node.shards()[0]["link"]["calls"]
+        assert calls >= acknowledged >= 250
