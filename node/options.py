@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from ..config import Settings, WebhookSettings
 from ..errors import ConfigError
 from ..link.address import Address, default_address
-from ..runtime.secure.secret import FILE_VARIABLE, VARIABLE, Secret, make_secret_file
+from ..runtime.secure.secret import FILE_VARIABLE, HOW_TO, VARIABLE, Secret, make_secret_file
 from .settings import NodeSettings
 
 SECRET_NAME: Final = "node.secret"
@@ -61,10 +61,10 @@ def node_settings(options: NodeOptions) -> NodeSettings:
         bind=options.bind,
         join=tuple(_admin(text) for text in options.join),
         http=_host_and_port(options.http),
-        secret=_secret(directory, alone=not listen and options.bind.startswith("127.")),
+        secret=_secret(directory, listen, options.bind),
         tls=_tls(options.tls_cert, options.tls_key),
         drain_seconds=options.drain_seconds,
-        data_dir=None if options.data_dir is None else options.data_dir.absolute(),
+        data_dir=_data_dir(options.data_dir),
         greenroom=_greenroom(options),
     )
 
@@ -73,16 +73,32 @@ def _default_directory() -> str:
     return Address.parse(default_address(), "GREENROOM_ADDRESS").path or "."
 
 
-def _secret(directory: Path, *, alone: bool) -> Secret:
+def _secret(directory: Path, listen: tuple[Address, ...], bind: str) -> Secret:
     """The one of the environment; a node that only this machine reaches makes its own."""
-    if not alone or os.environ.get(FILE_VARIABLE) or os.environ.get(VARIABLE):
+    if os.environ.get(FILE_VARIABLE) or os.environ.get(VARIABLE):
         return Secret.from_environment()
+    if listen or not bind.startswith("127."):
+        what = f"listen: {listen[0]}" if listen else f"bind: {bind}"
+        raise ConfigError(f"{what} is for others than this user, so it takes a secret: {HOW_TO}")
     path = directory / SECRET_NAME
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         return Secret.from_file(path if path.exists() else make_secret_file(path))
     except OSError as error:
         raise ConfigError(f"listen: {directory}: {error.strerror}") from error
+
+
+def _data_dir(path: Path | None) -> Path | None:
+    """That directory, made if it is not there: better refused now than by each shard."""
+    if path is None:
+        return None
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"data_dir: {path}: {error.strerror}") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ConfigError(f"data_dir: {path}: this user may not write there")
+    return path.absolute()
 
 
 def _host_and_port(text: str, name: str = "http") -> tuple[str, int] | None:

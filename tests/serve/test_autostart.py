@@ -10,13 +10,13 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
 
 from greenroom.link.client import connect
 from greenroom.node.asking import ask_shards
+from greenroom.testing.callers import start_a_node
 from greenroom.testing.patience import PATIENCE_SECONDS, wait_until
 from greenroom.testing.samples import room
 
@@ -39,22 +39,13 @@ def ending(directory: Path) -> Iterator[None]:
             os.close(ends)
 
 
-def call(address: str, number: int, together: Barrier) -> None:
-    together.wait(PATIENCE_SECONDS)
-    telemetry = connect(address, autostart=True)
-    where = room()
-    where.name = f"room-{number}"
-    telemetry.room_started(where)
-    assert telemetry.sync(PATIENCE_SECONDS)
-
-
 def test_of_many_processes_that_find_no_node_one_starts_it_and_all_are_served() -> None:
     spawn = multiprocessing.get_context("spawn")
     together = spawn.Barrier(PROCESSES)
     with tempfile.TemporaryDirectory(prefix="gr-") as parent:
         directory = Path(parent, "d")
         processes = [
-            spawn.Process(target=call, args=(str(directory), number, together))
+            spawn.Process(target=start_a_node, args=(str(directory), number, together))
             for number in range(PROCESSES)
         ]
         with ending(directory):

@@ -14,11 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.link.client import connect
+from greenroom.testing import callers
 from greenroom.testing.nodes import RunningNode, is_alive, serving
 from greenroom.testing.patience import PATIENCE_SECONDS, wait_until
-from greenroom.testing.samples import ALICE, participant, room, stat
-from greenroom.testing.samples import key as stats_key
+from greenroom.testing.samples import participant, room
 
 NODE_DIES_WITH = ("guardian", "admin", "logger", "node")
 
@@ -27,16 +26,6 @@ NODE_DIES_WITH = ("guardian", "admin", "logger", "node")
 def node() -> Iterator[RunningNode]:
     with serving("--shards", "2") as node:
         yield node
-
-
-def join_from_a_process(address: str) -> None:
-    with connect(address) as telemetry:
-        telemetry.participant_joined(room(), participant(ALICE), None, None, False, 1)
-
-
-def stats_from_a_process(address: str) -> None:
-    with connect(address) as telemetry:
-        telemetry.track_stats(room().sid, room().name, stats_key(ALICE), stat(3))
 
 
 def workers(node: RunningNode) -> int:
@@ -54,7 +43,7 @@ def dropped(node: RunningNode) -> str:
 def test_calls_of_several_processes_about_a_participant_meet_in_one_worker() -> None:
     spawn = multiprocessing.get_context("spawn")
     with serving("--shards", "2") as node:
-        for target in (join_from_a_process, stats_from_a_process):
+        for target in (callers.join, callers.report):
             process = spawn.Process(target=target, args=(node.address,))
             process.start()
             process.join(PATIENCE_SECONDS)
@@ -218,10 +207,12 @@ def test_what_a_client_had_acknowledged_took_effect_though_it_was_killed() -> No
             [sys.executable, "-c", CLIENT, node.address], stdout=subprocess.PIPE, text=True
         )
         assert client.stdout is not None
-        for _ in range(5):
-            acknowledged = int(client.stdout.readline())
-        client.kill()
-        client.communicate()
+        try:
+            for _ in range(5):
+                acknowledged = int(client.stdout.readline())
+        finally:
+            client.kill()
+            client.communicate()
 
         calls = node.shards()[0]["link"]["calls"]
         assert calls >= acknowledged >= 250

@@ -88,6 +88,24 @@ def test_what_all_workers_of_a_server_call_takes_effect_in_one_node(
         wait_until(lambda: workers_of(node) == REQUESTS)
 
 
+def test_the_children_of_a_celery_worker_call_the_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CELERY_FOLDER", str(tmp_path))
+    celery = ("celery", "--workdir", str(SERVERS), "--app", "celery_tasks", "worker")
+    quiet = ("--concurrency", "3", "--without-gossip", "--without-mingle")
+    with serving("--shards", "1") as node, started(node, *celery, *quiet):
+        ordered = subprocess.run(
+            [sys.executable, str(SERVERS / "celery_tasks.py")],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=True,
+        )
+        assert ordered.stdout == "12 tasks ordered\n"
+        wait_until(lambda: node.shards()[0]["link"].get("calls") == 12)
+
+
 def test_what_a_pools_children_call_arrives_though_they_end_at_once() -> None:
     with serving("--shards", "1") as node:
         done = subprocess.run(
