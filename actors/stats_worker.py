@@ -61,9 +61,9 @@ class StatsWorker(GreenroomActor):
         self.close_wait_ns = configure.close_wait_ns
 
     @told(TrackStat)
-    def on_track_stat(self, sample: TrackStat, sender: ActorAddress) -> None:
+    def on_track_stat(self, stat: TrackStat, sender: ActorAddress) -> None:
         """Keep it until the next flush, also when closed."""
-        if not self.state.add(sample.track_id, sample.stream_type, sample.stat):
+        if not self.state.add(stat.track_id, stat.stream_type, stat.sample):
             self.send(self.parent, SampleSkipped())
 
     @told(Close)

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from sys import intern  # participants share a room: one text for all of them
 
 from google.protobuf.message import DecodeError
-from livekit.protocol.analytics import AnalyticsStat
 
 from ..config import Settings
 from ..core import analytics_events, webhook_events
@@ -35,6 +34,7 @@ from ..messages.ids import (
     RoomName,
     WorkerKey,
 )
+from ..messages.sample import parse_sample
 from ..messages.stats import (
     Close,
     FlushSlice,
@@ -120,15 +120,15 @@ class Supervisor(Announcer, Moving, Children):
 
     def _count(self, call: calls.TrackStats) -> None:
         key = call.key
-        stat = AnalyticsStat.FromString(call.stat)
-        self.metrics.track_stats(key, stat)
+        sample = parse_sample(call.stat)
+        self.metrics.track_stats(key, sample)
         entry = self.roster.find((call.room_id, key.participant_id))
         if entry is None:
             self.metrics.dropped("unknown_participant", intentional=True)
             return
         if entry.flushed != self.rounds.number:
             self._flush_worker(entry)
-        self.send(entry.address, TrackStat(key.track_id, key.stream_type, stat))
+        self.send(entry.address, TrackStat(key.track_id, key.stream_type, sample))
 
     @stamped(SampleReplayed)
     def on_sample_replayed(self, replayed: SampleReplayed, stamp: Stamped) -> None:

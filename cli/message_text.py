@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from livekit.protocol.analytics import AnalyticsStat
 
 from ..messages.calls import TrackStats
+from ..messages.sample import Sample
 
 
 def plain(value: object) -> object:
@@ -18,6 +19,8 @@ def plain(value: object) -> object:
         return MessageToDict(value, preserving_proto_field_name=True)
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, Sample):
+        return _stat(value.data)
     if is_dataclass(value) and not isinstance(value, type):
         named = {field.name: plain(getattr(value, field.name)) for field in fields(value)}
         return named | {"stat": _stat(value.stat)} if isinstance(value, TrackStats) else named

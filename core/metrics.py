@@ -12,10 +12,11 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Final, TypeAlias
 
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
-from livekit.protocol.analytics import AnalyticsStat, StreamType
+from livekit.protocol.analytics import StreamType
 from livekit.protocol.models import TrackSource, TrackType
 
 from ..messages.ids import StatsKey
+from ..messages.sample import Sample
 from . import metric_specs as specs
 from .families import Family, FamilySpec, LabelValues
 from .series import flatten
@@ -116,7 +117,7 @@ class Metrics:
         self._store_failed = Tally(specs.STORE_FAILED)
         self._participants.add(amount=0)  # without labels it is there from the start
 
-    def track_stats(self, key: StatsKey, stat: AnalyticsStat) -> None:
+    def track_stats(self, key: StatsKey, sample: Sample) -> None:
         """Count one report of a track. Source: livekit stats.go, TrackStats."""
         labels = (
             key.stream_type == DOWNSTREAM,
@@ -128,7 +129,7 @@ class Metrics:
         counters = self._resolved.get(labels)
         if counters is None:
             counters = self._resolved[labels] = self._resolve(labels)
-        counters.add(stat)
+        counters.add(sample)
 
     def participant_opened(self, *, joined: bool) -> None:
         """A worker was made: AddParticipant; by joining also IncrementParticipantRtcConnected."""

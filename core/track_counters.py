@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from livekit.protocol.analytics import AnalyticsStat
-
+from ..messages.sample import Sample
 from . import metric_specs as specs
 from .families import Distribution
 from .widths import UINT32, UINT64
@@ -101,37 +100,53 @@ class TrackCounters:
         self._packets = packets
         self._streams = streams
 
-    def add(self, stat: AnalyticsStat) -> None:
-        """Count one report of a track, all of its streams; `stat` is not modified."""
+    def add(self, sample: Sample) -> None:
+        """Count one report of a track, all of its streams."""
         packets = octets = again_packets = again_octets = nacks = plis = firs = 0
         quality = self._streams
-        for stream in stat.streams:
-            first = stream.primary_packets + stream.padding_packets
+        for numbers, _, _, _ in sample.streams:
+            (
+                primary_packets,
+                primary_bytes,
+                retransmit_packets,
+                retransmit_bytes,
+                padding_packets,
+                padding_bytes,
+                lost,
+                late,
+                _,
+                stream_nacks,
+                stream_plis,
+                stream_firs,
+                rtt,
+                jitter,
+            ) = numbers
+            first = primary_packets + padding_packets
             packets += first
-            octets += stream.primary_bytes + stream.padding_bytes
-            again_packets += stream.retransmit_packets
-            again_octets += stream.retransmit_bytes
-            nacks += stream.nacks
-            plis += stream.plis
-            firs += stream.firs
+            octets += primary_bytes + padding_bytes
+            again_packets += retransmit_packets
+            again_octets += retransmit_bytes
+            nacks += stream_nacks
+            plis += stream_plis
+            firs += stream_firs
             if quality is None:
                 continue
             first &= UINT32
-            if lost := stream.packets_lost:
+            if lost:
                 quality.lost += lost
                 if first:
                     quality.lost_percent.observe(lost / first * 100)
             elif first:
                 quality.lost_percent.buckets[0] += 1  # 0 percent adds nothing to the sum
-            if late := stream.packets_out_of_order:
+            if late:
                 quality.out_of_order += late
                 if first:
                     quality.out_of_order_percent.observe(late / first * 100)
             elif first:
                 quality.out_of_order_percent.buckets[0] += 1
-            if rtt := stream.rtt:
+            if rtt:
                 quality.rtt_ms.observe(rtt)
-            if jitter := stream.jitter:
+            if jitter:
                 quality.jitter_us.observe(jitter)
         counters = self._packets
         if self._downstream:

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 from livekit.protocol.analytics import AnalyticsStat, StreamType
 
 from ..messages.ids import TrackID
+from ..messages.sample import Sample
 from ..messages.stats import WorkerSpec
 from .coalesce import TrackAccumulator
 from .times import NS_PER_SECOND
@@ -105,13 +106,13 @@ class WorkerState:
             closed_at_ns=self._closed_at_ns,
         )
 
-    def add(self, track_id: TrackID, stream_type: int, stat: AnalyticsStat) -> bool:
-        """Take one sample, which is neither modified nor kept; nothing of it on an error.
+    def add(self, track_id: TrackID, stream_type: int, sample: Sample) -> bool:
+        """Take one sample; nothing of it on an error.
 
         Args:
             track_id: The track; the same one may be upstream and downstream.
             stream_type: Number of `livekit.StreamType`; any but DOWNSTREAM is upstream.
-            stat: The sample.
+            sample: Its numbers, which are not kept.
 
         Returns:
             False if it is not valid; the track is flushed all the same.
@@ -128,8 +129,8 @@ class WorkerState:
         if accumulator is None:
             accumulator = TrackAccumulator()
         elif accumulator.samples:
-            return accumulator.add(stat)
-        valid = accumulator.add(stat)  # may raise: then there is no such track
+            return accumulator.add(sample)
+        valid = accumulator.add(sample)  # may raise: then there is no such track
         tracks.pop(track_id, None)  # comes last: the order is that of the first samples
         tracks[track_id] = accumulator
         return valid

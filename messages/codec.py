@@ -21,6 +21,7 @@ from google.protobuf.message import Message
 
 from ..errors import DecodeError, UnknownMessageError
 from . import calls, control, deliveries, endpoints, handoff, outputs, stats
+from .sample import Sample, parse_sample
 
 VERSION: Final = 1
 MAX_BYTES: Final = 16 * 1024 * 1024  # far above the largest event; bounds what is parsed at all
@@ -109,6 +110,8 @@ def _coder_of(hint: Any) -> _Coder:  # type hints have no common type
         return _Coder(str, lambda wire: hint(_checked(wire, str)))
     if hint is endpoints.Endpoint:
         return _Coder(endpoints.to_text, lambda wire: endpoints.from_text(_checked(wire, str)))
+    if hint is Sample:
+        return _Coder(lambda value: value.data, lambda wire: parse_sample(_checked(wire, bytes)))
     if issubclass(hint, Message):
         return _Coder(
             lambda value: value.SerializeToString(),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from livekit.protocol.analytics import AnalyticsStat
-
 from ._message import message
 from .ids import Incarnation, RoomName, TrackID, WorkerKey
+from .sample import Sample
 
 
 @message
@@ -25,7 +24,7 @@ class TrackStat:
 
     track_id: TrackID
     stream_type: int  # number of livekit.StreamType
-    stat: AnalyticsStat
+    sample: Sample
 
 
 @message

@@ -170,13 +170,19 @@ class Notifier(_Watched, notifier.Notifier):
     """The real one, that can be looked at."""
 
 
+def packets_of(stat: TrackStat) -> int:
+    """The primary packets of a sample with one stream."""
+    ((numbers, *_),) = stat.sample.streams
+    return numbers[0]
+
+
 class FragileWorker(stats_worker.StatsWorker):
     """A StatsWorker that cannot digest a sample of `UNLUCKY` packets."""
 
     @told(TrackStat)
     def on_track_stat(self, sample: TrackStat, sender: ActorAddress) -> None:
         """Fail, or go on."""
-        if sample.stat.streams[0].primary_packets == UNLUCKY:
+        if packets_of(sample) == UNLUCKY:
             raise ArithmeticError("an unlucky number")
         super().on_track_stat(sample, sender)
 

@@ -25,6 +25,7 @@ from ..messages.calls import CALLS, Call, TrackStats
 from ..messages.codec import MESSAGE_TYPES
 from ..messages.endpoints import Endpoint, Origin
 from ..messages.ids import StatsKey
+from ..messages.sample import Sample, sample_of
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
@@ -194,6 +195,8 @@ def _field(owner: type, name: str, hint: object) -> st.SearchStrategy[Any]:
 
 def _typed(hint: Any) -> st.SearchStrategy[Any]:
     hint = getattr(hint, "__supertype__", hint)
+    if hint is Sample:
+        return protobufs(AnalyticsStat).map(sample_of)
     if hint in _PLAIN:
         return _PLAIN[hint]
     if get_origin(hint) in (Union, UnionType):

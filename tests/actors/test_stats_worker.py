@@ -16,6 +16,7 @@ from greenroom.messages.ids import (
     WorkerKey,
 )
 from greenroom.messages.outputs import RecordStats
+from greenroom.messages.sample import sample_of
 from greenroom.messages.stats import (
     Close,
     Flush,
@@ -42,7 +43,7 @@ def started() -> tuple[ActorHarness[StatsWorker], FakeAddress]:
 
 def sample(packets: int, track: str = "TR_1", kind: int = StreamType.UPSTREAM) -> TrackStat:
     stream = AnalyticsStream(primary_packets=packets)
-    return TrackStat(TrackID(track), kind, AnalyticsStat(streams=[stream]))
+    return TrackStat(TrackID(track), kind, sample_of(AnalyticsStat(streams=[stream])))
 
 
 def packets_of(sent: list[Sent]) -> list[int]:

@@ -30,6 +30,7 @@ from greenroom.messages.ids import (
     Incarnation,
     TrackID,
 )
+from greenroom.messages.sample import sample_of
 from greenroom.messages.stats import (
     Close,
     Retire,
@@ -129,7 +130,7 @@ def test_a_sample_goes_to_the_participants_worker_and_into_the_metrics() -> None
     sent = supervisor.enter(track_stats(BOB, packets=3))
 
     stat = AnalyticsStat(streams=[AnalyticsStream(primary_packets=3)])
-    assert sent == [Sent(worker(supervisor, 1), TrackStat(TrackID("TR_1"), 0, stat))]
+    assert sent == [Sent(worker(supervisor, 1), TrackStat(TrackID("TR_1"), 0, sample_of(stat)))]
     series = 'livekit_packet_total{country="DE",direction="incoming",transmission="initial"}'
     assert supervisor.counted()[series] == 3
 

@@ -22,13 +22,14 @@ from greenroom.messages.outputs import (
     RecordNodeRooms,
     RecordStats,
 )
+from greenroom.messages.sample import sample_of
 from greenroom.messages.stats import Flush, SampleReplayed, TrackStat, WorkerClosed
 from greenroom.testing.harness import ActorHarness, FakeAddress, Sent
 from greenroom.testing.samples import ALICES_WORKER, BOB, ROOM_ID, active, joined, left, stat
 
 AT_NS: Final = 1_700_000_000_500_000_000
 BOBS_WORKER: Final = WorkerKey(ROOM_ID, ParticipantID(BOB))
-SAMPLE: Final = TrackStat(TrackID("TR_1"), 0, stat())
+SAMPLE: Final = TrackStat(TrackID("TR_1"), 0, sample_of(stat()))
 
 
 @pytest.fixture

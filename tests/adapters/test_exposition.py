@@ -21,6 +21,7 @@ from greenroom.core.metrics import Metrics
 from greenroom.core.series import flatten
 from greenroom.errors import ConfigError
 from greenroom.messages.ids import StatsKey
+from greenroom.messages.sample import sample_of
 
 OPEN_METRICS: Final = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 
@@ -35,7 +36,7 @@ def metrics() -> Metrics:
     stream = AnalyticsStream(
         primary_packets=1000, primary_bytes=5_000_000_000, packets_lost=3, jitter=1_000_000
     )
-    metrics.track_stats(key, AnalyticsStat(streams=[stream]))
+    metrics.track_stats(key, sample_of(AnalyticsStat(streams=[stream])))
     metrics.participant_opened(joined=True)
     metrics.track_published(TrackType.AUDIO)
     metrics.track_subscribe_failed('no "such"\ntrack \\', is_user_error=True)

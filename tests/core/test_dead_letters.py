@@ -13,6 +13,7 @@ from greenroom.messages.calls import CALLS, TrackStatsBatch
 from greenroom.messages.codec import MESSAGE_TYPES, encode
 from greenroom.messages.control import DeadLetter, Input
 from greenroom.messages.ids import Incarnation, TrackID
+from greenroom.messages.sample import sample_of
 from greenroom.messages.stats import SampleReplayed, TrackStat
 from greenroom.testing.samples import ALICES_WORKER, stat
 from greenroom.testing.strategies import messages
@@ -61,7 +62,7 @@ def test_what_only_steers_is_refused_with_a_reason_and_with_what_to_do(message: 
         (letter(stats.Flush(1, 7)), "call flush_stats"),
         (DeadLetter("HttpPoster", "", "Attempt", 0, 0, "E", "T", b""), "kept without its content"),
         (DeadLetter("Notifier", "", "Notify", 0, 0, "E", "T", b"\xc1"), "cannot be decoded"),
-        (letter(TrackStat(TrackID("TR_1"), 0, stat()), key=""), "whose sample"),
+        (letter(TrackStat(TrackID("TR_1"), 0, sample_of(stat())), key=""), "whose sample"),
     ],
     ids=lambda value: value.message if isinstance(value, DeadLetter) else value,
 )

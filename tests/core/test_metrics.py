@@ -18,6 +18,7 @@ from greenroom.core.families import Distribution, Family
 from greenroom.core.metrics import Metrics
 from greenroom.core.series import flatten, go_float
 from greenroom.messages.ids import StatsKey
+from greenroom.messages.sample import Sample, sample_of
 
 DATA: Final = Path(__file__).parent.parent / "data"
 
@@ -34,11 +35,11 @@ def down() -> StatsKey:
     )
 
 
-def report(**counters: int) -> AnalyticsStat:
+def report(**counters: int) -> Sample:
     stream = AnalyticsStream()
     for name, value in counters.items():
         setattr(stream, name, value)
-    return AnalyticsStat(streams=[stream])
+    return sample_of(AnalyticsStat(streams=[stream]))
 
 
 def touch_everything(metrics: Metrics) -> None:

@@ -16,6 +16,7 @@ from livekit.protocol.models import TrackInfo
 from greenroom.core.metrics import Metrics
 from greenroom.core.series import flatten
 from greenroom.messages.ids import StatsKey
+from greenroom.messages.sample import sample_of
 
 CALL: Final = Path(__file__).parent.parent / "data" / "call"
 # these need more than the calls: who is a participant, and what became of the webhooks
@@ -37,7 +38,7 @@ def count(metrics: Metrics, call: str, args: dict[str, Any]) -> None:
     match call:
         case "track_stats":
             stat = ParseDict(args["stat"], AnalyticsStat())
-            metrics.track_stats(StatsKey.from_names(args["key"]), stat)
+            metrics.track_stats(StatsKey.from_names(args["key"]), sample_of(stat))
         case "track_publish_requested":
             metrics.track_publish_requested(type_of(args))
         case "track_published":

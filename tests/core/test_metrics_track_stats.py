@@ -13,6 +13,7 @@ from livekit.protocol.models import TrackSource, TrackType
 from greenroom.core.metrics import Metrics
 from greenroom.core.series import flatten
 from greenroom.messages.ids import StatsKey
+from greenroom.messages.sample import Sample, sample_of
 
 UINT32: Final = 2**32
 UINT64: Final = 2**64
@@ -43,18 +44,18 @@ def down() -> StatsKey:
     )
 
 
-def report(**counters: int) -> AnalyticsStat:
+def report(**counters: int) -> Sample:
     stream = AnalyticsStream()
     for name, value in counters.items():
         setattr(stream, name, value)
-    return AnalyticsStat(streams=[stream])
+    return sample_of(AnalyticsStat(streams=[stream]))
 
 
-def counted(key: StatsKey, *stats: AnalyticsStat) -> dict[str, float]:
+def counted(key: StatsKey, *samples: Sample) -> dict[str, float]:
     """All series, those that are 0 too, after these reports."""
     metrics = Metrics()
-    for stat in stats:
-        metrics.track_stats(key, stat)
+    for sample in samples:
+        metrics.track_stats(key, sample)
     return flatten(metrics.snapshot(), {})
 
 
@@ -73,7 +74,7 @@ def test_a_report_without_packets_still_makes_the_series_of_initial_packets() ->
 
 def test_upstream_retransmitted_packets_count_as_initial_ones() -> None:
     metrics = Metrics()
-    stat = report(
+    sample = report(
         primary_packets=100,
         padding_packets=10,
         retransmit_packets=5,
@@ -81,7 +82,7 @@ def test_upstream_retransmitted_packets_count_as_initial_ones() -> None:
         padding_bytes=100,
         retransmit_bytes=50,
     )
-    metrics.track_stats(up(), stat)
+    metrics.track_stats(up(), sample)
 
     assert {name: n for name, n in metrics.series({}).items() if "packet_" in name} == {
         'livekit_packet_bytes{country="US",direction="incoming",transmission="initial"}': 1150,
@@ -145,7 +146,7 @@ def test_sums_of_packets_wrap_at_32_bits_within_one_report() -> None:
     stream = AnalyticsStream(primary_packets=UINT32 - 1, nacks=UINT32 - 1, plis=UINT32 - 1)
     two = AnalyticsStat(streams=[stream, AnalyticsStream(primary_packets=3, nacks=1, plis=2)])
 
-    series = counted(up(), two, report(primary_packets=UINT32 - 1))
+    series = counted(up(), sample_of(two), report(primary_packets=UINT32 - 1))
 
     packets = 'livekit_packet_total{country="US",direction="incoming",transmission="initial"}'
     assert series[packets] == 2 + UINT32 - 1
@@ -156,7 +157,7 @@ def test_sums_of_packets_wrap_at_32_bits_within_one_report() -> None:
 def test_a_sum_that_wraps_to_nothing_makes_no_series_of_retransmitted_packets() -> None:
     half = AnalyticsStream(retransmit_packets=UINT32 // 2, retransmit_bytes=UINT64 // 2)
 
-    series = counted(down(), AnalyticsStat(streams=[half, half]))
+    series = counted(down(), sample_of(AnalyticsStat(streams=[half, half])))
 
     assert not any("retransmit" in name for name in series)
 
@@ -164,7 +165,7 @@ def test_a_sum_that_wraps_to_nothing_makes_no_series_of_retransmitted_packets() 
 def test_sums_of_bytes_wrap_at_64_bits() -> None:
     stream = AnalyticsStream(primary_bytes=UINT64 - 1, padding_bytes=11)
     metrics = Metrics()
-    metrics.track_stats(up(), AnalyticsStat(streams=[stream]))
+    metrics.track_stats(up(), sample_of(AnalyticsStat(streams=[stream])))
 
     name = 'livekit_packet_bytes{country="US",direction="incoming",transmission="initial"}'
     assert metrics.series({})[name] == 10
@@ -274,7 +275,7 @@ def test_packets_are_neither_lost_nor_made_up(
 ) -> None:
     metrics = Metrics()
     for several in reports:
-        metrics.track_stats(key, AnalyticsStat(streams=several))
+        metrics.track_stats(key, sample_of(AnalyticsStat(streams=several)))
 
     stats = metrics.node_stats()
     again = [sum(s.retransmit_packets for s in several) % UINT32 for several in reports]
@@ -291,7 +292,7 @@ def test_packets_are_neither_lost_nor_made_up(
 
 @given(st.lists(streams, min_size=1, max_size=8))
 def test_a_histogram_counts_each_value_once(several: list[AnalyticsStream]) -> None:
-    series = counted(up(), AnalyticsStat(streams=several))
+    series = counted(up(), sample_of(AnalyticsStat(streams=several)))
 
     for field, family in (("rtt", "livekit_rtt_ms"), ("jitter", "livekit_jitter_us")):
         values = [getattr(stream, field) for stream in several if getattr(stream, field)]

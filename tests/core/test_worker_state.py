@@ -20,6 +20,7 @@ from greenroom.messages.ids import (
     TrackID,
     WorkerKey,
 )
+from greenroom.messages.sample import Sample, sample_of
 from greenroom.messages.stats import WorkerSpec
 
 UP: Final = int(StreamType.UPSTREAM)
@@ -35,7 +36,11 @@ AUDIO: Final = TrackID("TR_audio")
 VIDEO: Final = TrackID("TR_video")
 
 
-def sample(packets: int = 1, score: float = 0.0) -> AnalyticsStat:
+def sample(packets: int = 1, score: float = 0.0) -> Sample:
+    return sample_of(stat_of(packets, score))
+
+
+def stat_of(packets: int, score: float = 0.0) -> AnalyticsStat:
     return AnalyticsStat(score=score, streams=[AnalyticsStream(primary_packets=packets)])
 
 
@@ -65,7 +70,7 @@ def test_a_flush_hands_over_each_track_upstream_first_in_the_order_they_came() -
 def test_a_flushed_stat_bears_the_time_of_the_flush_and_the_ids_of_its_worker() -> None:
     state = WorkerState(SPEC)
     given = AnalyticsStat(id="AS_x", node="ND_x", room_id="RM_x", track_id="TR_x", mime="a/b")
-    state.add(AUDIO, DOWN, given)
+    state.add(AUDIO, DOWN, sample_of(given))
 
     (stat,) = state.flush(1_700_000_000 * SECOND_NS + 7, WAIT_NS).stats
 
@@ -127,7 +132,7 @@ def test_a_track_that_pauses_holds_nothing_and_comes_back_where_it_comes() -> No
 
     held = state.statistics()
     assert (held.upstream_tracks, held.samples) == (0, 0)
-    with pytest.raises(AttributeError):
+    with pytest.raises(TypeError):
         state.add(VIDEO, UP, AnalyticsStream())  # type: ignore[arg-type]
     state.add(AUDIO, UP, sample(4))
     state.add(VIDEO, UP, sample(8))
@@ -149,7 +154,7 @@ def test_a_sample_that_cannot_be_read_leaves_no_track_behind(stream_type: int) -
     state = WorkerState(SPEC)
     before = state.statistics()
 
-    with pytest.raises(AttributeError):
+    with pytest.raises(TypeError):
         state.add(VIDEO, stream_type, AnalyticsStream())  # type: ignore[arg-type]
 
     assert state.statistics() == before
@@ -254,8 +259,8 @@ class WorkerMachine(RuleBasedStateMachine):
         score=st.sampled_from([0.0, 1.1, 2.7, 4.4]),
     )
     def add(self, track: TrackID, stream_type: int, packets: int, score: float) -> None:
-        given = sample(packets, score)
-        assert self.state.add(track, stream_type, given)
+        given = stat_of(packets, score)
+        assert self.state.add(track, stream_type, sample_of(given))
         self.added += packets
         direction = DOWN if stream_type == DOWN else UP
         self.held[direction].setdefault(track, []).append(given)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import pytest
 
@@ -16,8 +16,7 @@ from greenroom.messages.stats import TrackStat
 from greenroom.testing.fakes import RecordingAnalytics
 from greenroom.testing.hostile_errors import HOSTILE_ERRORS
 from greenroom.testing.samples import ALICE, BOB, ROOM_ID, ROOM_NAME, key, participant, room, stat
-
-UNLUCKY: Final = 13
+from greenroom.testing.small_system import UNLUCKY, packets_of
 
 
 class HostileWorker(StatsWorker):
@@ -27,7 +26,7 @@ class HostileWorker(StatsWorker):
 
     @told(TrackStat)
     def on_track_stat(self, sample: TrackStat, sender: ActorAddress) -> None:
-        if sample.stat.streams[0].primary_packets == UNLUCKY:
+        if packets_of(sample) == UNLUCKY:
             raise self.error
         super().on_track_stat(sample, sender)
 

@@ -35,16 +35,16 @@ from greenroom.testing.samples import (
     room,
     stat,
 )
+from greenroom.testing.small_system import UNLUCKY, packets_of
 
 SECOND: Final = 1_000_000_000
 START_NS: Final = 1_700_000_000 * SECOND
-UNLUCKY: Final = 13
 RECORDS: Final = (RecordStats, RecordEvent, RecordNodeRooms)
 UNKNOWN: Final = 'greenroom_dropped_total{intentional="false",reason="unknown_participant"}'
 
 
 def is_unlucky(sample: object) -> bool:
-    return isinstance(sample, TrackStat) and sample.stat.streams[0].primary_packets == UNLUCKY
+    return isinstance(sample, TrackStat) and packets_of(sample) == UNLUCKY
 
 
 class Running:

@@ -30,8 +30,7 @@ from greenroom.testing.samples import (
     report,
     room,
 )
-
-UNLUCKY: Final = 13
+from greenroom.testing.small_system import UNLUCKY, packets_of
 
 
 class EndlessWorker(StatsWorker):
@@ -39,7 +38,7 @@ class EndlessWorker(StatsWorker):
 
     @told(TrackStat)
     def on_track_stat(self, sample: TrackStat, sender: ActorAddress) -> None:
-        while sample.stat.streams[0].primary_packets == UNLUCKY:
+        while packets_of(sample) == UNLUCKY:
             pass
         super().on_track_stat(sample, sender)
 
@@ -51,7 +50,7 @@ class BlockedWorker(StatsWorker):
 
     @told(TrackStat)
     def on_track_stat(self, sample: TrackStat, sender: ActorAddress) -> None:
-        if sample.stat.streams[0].primary_packets == UNLUCKY:
+        if packets_of(sample) == UNLUCKY:
             self.opened.wait()
         super().on_track_stat(sample, sender)
 

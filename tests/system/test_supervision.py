@@ -30,9 +30,9 @@ from greenroom.testing.samples import (
     report,
     room,
 )
+from greenroom.testing.small_system import UNLUCKY, packets_of
 
 SECOND: Final = 1_000_000_000
-UNLUCKY: Final = 13
 
 
 def recurse(depth: int = 0) -> int:
@@ -66,7 +66,7 @@ class FragileWorker(StatsWorker):
 
     @told(TrackStat)
     def on_track_stat(self, sample: TrackStat, sender: ActorAddress) -> None:
-        if sample.stat.streams[0].primary_packets == UNLUCKY:
+        if packets_of(sample) == UNLUCKY:
             type(self).fail()
         super().on_track_stat(sample, sender)
 
