@@ -19,7 +19,14 @@ R = TypeVar("R")
 def parser(description: str) -> argparse.ArgumentParser:
     """The options that every benchmark has."""
     options = argparse.ArgumentParser(description=description)
-    options.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    options.add_argument(
+        "--json",
+        type=Path,
+        nargs="?",
+        const=Path("/dev/stdout"),
+        metavar="FILE",
+        help="also write the figures there; without a FILE print them, last",
+    )
     options.add_argument("--runs", type=int, default=5, help="medians of this many runs")
     return options
 
