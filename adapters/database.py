@@ -112,6 +112,49 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "WHERE endpoint NOT IN (SELECT id FROM endpoints)",
         "CREATE INDEX deliveries_dead_ended ON deliveries (ended_at_ns) WHERE state = 'dead'",
     ),
+    (
+        # see journal_rows
+        """
+        CREATE TABLE journal (
+            first INTEGER PRIMARY KEY,
+            at_ns INTEGER NOT NULL,
+            checksum INTEGER NOT NULL,
+            body BLOB NOT NULL
+        )
+        """,
+        # see checkpoints
+        """
+        CREATE TABLE checkpoint (
+            one INTEGER PRIMARY KEY CHECK (one = 1),
+            position INTEGER NOT NULL,
+            at_ns INTEGER NOT NULL,
+            next_delivery INTEGER NOT NULL,
+            last_output INTEGER NOT NULL,
+            state BLOB NOT NULL
+        )
+        """,
+        "CREATE TABLE checkpoint_workers (incarnation INTEGER PRIMARY KEY, body BLOB NOT NULL)",
+        # what other processes sent: which batches of a client were had
+        """
+        CREATE TABLE batches (
+            client BLOB NOT NULL,
+            sequence INTEGER NOT NULL,
+            routes BLOB NOT NULL,
+            PRIMARY KEY (client, sequence)
+        ) WITHOUT ROWID
+        """,
+        # see stored_analytics: what waits for the sink, and what it has had since the checkpoint
+        """
+        CREATE TABLE outputs (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            key TEXT NOT NULL UNIQUE,
+            kind TEXT NOT NULL CHECK (kind IN ('stats', 'event', 'node_rooms')),
+            is_handed INTEGER NOT NULL DEFAULT 0,
+            body BLOB NOT NULL
+        )
+        """,
+        "CREATE INDEX outputs_waiting ON outputs (id) WHERE is_handed = 0",
+    ),
 )
 
 

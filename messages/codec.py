@@ -181,6 +181,7 @@ _MESSAGES: Final = (
     *(deliveries.Buried, deliveries.Requeued, endpoints.EndpointChanged),
     *(endpoints.EndpointRemoved, endpoints.StopSending),
     *(
+        control.Started,
         control.Stamped,
         control.AskWorkers,
         control.WorkerStatus,

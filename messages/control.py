@@ -21,10 +21,17 @@ class RestartDue:
     has_waited: bool
 
 
+@message
+class Started:
+    """A life of the shard began, with a journal: what was before it was another process."""
+
+    life: int  # 1, 2, 3 …
+
+
 # what a dead letter enters the door as, unless it was a call
 Replayed: TypeAlias = SampleReplayed | RecorderCommand | Notify
 Shared: TypeAlias = TrackStatsBatch | ReleaseRooms | AdoptWorkers  # of other processes
-Input: TypeAlias = Call | Shared | FlushTick | NotifierInput | RestartDue | Replayed
+Input: TypeAlias = Call | Shared | FlushTick | NotifierInput | RestartDue | Replayed | Started
 
 
 @message
