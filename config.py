@@ -9,7 +9,8 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 from .errors import ConfigError
 
-Durability: TypeAlias = Literal["full", "normal"]
+Durability: TypeAlias = Literal["batch", "call", "memory"]
+DiskSync: TypeAlias = Literal["full", "normal"]
 
 NODE_ID: Final = "greenroom"
 FLUSH_INTERVAL_SECONDS: Final = 30.0  # telemetryservice.go, telemetryStatsUpdateInterval
@@ -293,10 +294,14 @@ class Settings:
         flush_slice: Workers that are told to flush at a time, between other inputs.
         handler_limit_seconds: A handler that takes longer is interrupted; None: never.
         webhook: Where webhooks go.
-        durability: What a power cut may cost of the data directory. "full": nothing that was
-            written. "normal": the last seconds, for fewer syncs of the disk: webhooks are lost,
-            or come twice, and sequences of lost ones that were sent are given again. A crash of
-            the process costs nothing in both.
+        durability: What a crash may cost, with a data directory. "batch": calls of the last
+            10 ms or so, which are written together. "call": those that no `sync()` has waited
+            for; they are written at once. "memory": all that was not flushed, and events whose
+            webhooks were not written yet.
+        disk_sync: What a power cut may cost of the data directory. "full": nothing that was
+            written. "normal": the last seconds, for fewer syncs of the disk: what they had is
+            lost, webhooks may come twice, and sequences of lost ones that were sent are given
+            again. A crash of the process costs nothing more in both.
     """
 
     node_id: str = NODE_ID
@@ -307,7 +312,8 @@ class Settings:
     flush_slice: int = FLUSH_SLICE
     handler_limit_seconds: float | None = HANDLER_LIMIT_SECONDS
     webhook: WebhookSettings = field(default_factory=WebhookSettings)
-    durability: Durability = "full"
+    durability: Durability = "batch"
+    disk_sync: DiskSync = "full"
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, by name."""
@@ -321,5 +327,8 @@ class Settings:
         check_handler_limit(self.handler_limit_seconds)
         if not isinstance(self.webhook, WebhookSettings):
             raise ConfigError(f"webhook: expected WebhookSettings, got {self.webhook!r}")
-        if self.durability not in get_args(Durability):
-            raise ConfigError(f"durability: must be 'full' or 'normal', got {self.durability!r}")
+        for name, kind in (("durability", Durability), ("disk_sync", DiskSync)):
+            value, choices = getattr(self, name), get_args(kind)
+            if value not in choices:
+                wanted = ", ".join(map(repr, choices[:-1])) + f" or {choices[-1]!r}"
+                raise ConfigError(f"{name}: must be {wanted}, got {value!r}")

@@ -14,6 +14,7 @@ from .config import (
     FLUSH_INTERVAL_SECONDS,
     HANDLER_LIMIT_SECONDS,
     NODE_ID,
+    DiskSync,
     Durability,
     Settings,
     WebhookSettings,
@@ -35,7 +36,8 @@ def start(
     clock: Clock | None = None,
     children: ChildClasses | None = None,
     data_dir: str | Path | None = None,
-    durability: Durability = "full",
+    durability: Durability = "batch",
+    disk_sync: DiskSync = "full",
 ) -> Telemetry:
     """Start greenroom in this process, on one background thread.
 
@@ -52,10 +54,13 @@ def start(
             not help for as long again, greenroom is broken. None: never.
         clock: A `VirtualClock` for tests and replays; None is the system's clock.
         children: Classes to run in place of greenroom's own actors, for tests.
-        data_dir: Keeps webhooks, added endpoints and dead letters, for one process at a time;
-            None: they are in memory.
-        durability: What a power cut may cost of that: "full": nothing; "normal": the last
-            seconds, for fewer syncs of the disk (`Settings` says more).
+        data_dir: Keeps what was called until it has taken effect, webhooks, analytics, added
+            endpoints and dead letters, for one process at a time; None: they are in memory. After
+            a crash this returns when what is in it has been taken up again.
+        durability: What a crash may cost: "batch": the last 10 ms; "call": what no `sync()` has
+            waited for; "memory": what was not flushed (`Settings` says more).
+        disk_sync: What a power cut may cost of what was written: "full": nothing; "normal": the
+            last seconds, for fewer syncs of the disk.
 
     Raises:
         ConfigError: A setting is wrong, or the port is taken; nothing was started.
@@ -68,6 +73,7 @@ def start(
         handler_limit_seconds=handler_limit_seconds,
         webhook=WebhookSettings() if webhook is None else webhook,
         durability=durability,
+        disk_sync=disk_sync,
     )
     return Telemetry(
         settings,

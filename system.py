@@ -85,7 +85,7 @@ class Telemetry(SharedCalls):
         self._store: Store | None = None
         if data_dir is not None:
             self._store = Store(
-                Path(data_dir), self.metrics, self._reporter, durability=settings.durability
+                Path(data_dir), self.metrics, self._reporter, disk_sync=settings.disk_sync
             )
         capacity = settings.capacity
         self._door = Door(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from ..config import Durability
+from ..config import DiskSync
 from ..errors import ConfigError, StoreError
 from .store_errors import store_error
 
@@ -257,14 +257,14 @@ def make_directory(directory: Path) -> None:
         raise ConfigError(f"data_dir: cannot use {directory}: {error.strerror}") from error
 
 
-def open_owned(directory: Path, durability: Durability = "full") -> sqlite3.Connection:
+def open_owned(directory: Path, disk_sync: DiskSync = "full") -> sqlite3.Connection:
     """Open the database of a directory whose lock is held; made or brought up to date if needed.
 
     The connection may be passed to another thread; transactions are begun by hand.
 
     Args:
         directory: The `data_dir`.
-        durability: "full": what was committed is there after a power cut, for one sync of the
+        disk_sync: "full": what was committed is there after a power cut, for one sync of the
             disk in each group of writes. "normal": the last seconds of it may be gone then (not
             after a crash of the process), and the file is whole all the same.
 
@@ -281,7 +281,7 @@ def open_owned(directory: Path, durability: Durability = "full") -> sqlite3.Conn
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise StoreError(path, f"its file system has no write-ahead log (mode {mode})")
-        connection.execute(f"PRAGMA synchronous = {durability.upper()}")
+        connection.execute(f"PRAGMA synchronous = {disk_sync.upper()}")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute("PRAGMA secure_delete = FAST")  # wipes what is written anyway

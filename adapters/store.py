@@ -17,7 +17,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
-from ..config import Durability
+from ..config import DiskSync
 from ..core.metrics import Metrics
 from ..errors import StoreError
 from .database import (
@@ -63,7 +63,7 @@ class Store:
         reporter: Logs failures, once a minute.
         capacity: Jobs that may wait; one more is dropped and counted.
         poll_seconds: Between two looks for what other processes wrote.
-        durability: As of `Settings`.
+        disk_sync: As of `Settings`.
 
     Raises:
         ConfigError: Another process holds the directory, or it cannot be used.
@@ -78,7 +78,7 @@ class Store:
         *,
         capacity: int = CAPACITY,
         poll_seconds: float = POLL_SECONDS,
-        durability: Durability = "full",
+        disk_sync: DiskSync = "full",
     ) -> None:
         self.data_dir = data_dir.absolute()  # the host may change its working directory
         self.path = self.data_dir / DATABASE_NAME
@@ -89,7 +89,7 @@ class Store:
         make_directory(self.data_dir)
         self._directory_lock = DirectoryLock(self.data_dir)
         try:
-            self._connection = open_owned(self.data_dir, durability)
+            self._connection = open_owned(self.data_dir, disk_sync)
             self._file = SameFile(self.path)
         except BaseException:
             self._directory_lock.release()

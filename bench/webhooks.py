@@ -131,7 +131,7 @@ def fill(directory: Path, waiting: int) -> None:
     """Have so many webhooks of an endpoint that is down, over 100 rooms."""
     (endpoint,) = configured_endpoints(settings(UNREACHABLE))
     metrics, door = Metrics(), FakeDoor()
-    store = Store(directory, metrics, LoggingReporter(SystemClock()), durability="normal")
+    store = Store(directory, metrics, LoggingReporter(SystemClock()), disk_sync="normal")
     outbox = SqliteOutbox(store, door, metrics, hold=lambda: None, release=lambda: None)
     for first in range(0, waiting, 10_000):
         rows = [

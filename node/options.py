@@ -20,7 +20,10 @@ from .settings import NodeSettings
 SECRET_NAME: Final = "node.secret"
 _SECTIONS: Final = {"keys", "webhook", "greenroom"}
 _WEBHOOK: Final = {"urls", "api_key", "filter_params", "policy", "allow_private"}
-_GREENROOM: Final = {"flush_interval_seconds", "close_wait_seconds", "capacity", "durability"}
+_GREENROOM: Final = {
+    *("flush_interval_seconds", "close_wait_seconds", "capacity"),
+    *("durability", "disk_sync"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

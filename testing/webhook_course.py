@@ -129,7 +129,7 @@ class Course:
             webhook=self._settings,
             clock=self.clock,
             data_dir=self.data_dir,
-            durability="normal",
+            disk_sync="normal",
             flush_interval_seconds=None,
         )
         return self._telemetry

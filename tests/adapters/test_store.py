@@ -168,10 +168,14 @@ def test_a_full_disk_is_counted_and_logged_once_a_minute_and_its_end_is_noticed(
 def test_a_database_that_is_broken_within_stops_nothing(
     bench: Bench, store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    roots = store.read(
+        lambda db: db.execute("SELECT rootpage FROM sqlite_master WHERE rootpage").fetchall()
+    )
     assert store.close(PATIENCE_SECONDS)
     with store.path.open("r+b") as file:
-        file.seek(4_096)  # the first page, with the schema, stays whole
-        file.write(b"\xff" * (store.path.stat().st_size - 4_096))
+        for (page,) in roots:  # the schema stays whole
+            file.seek((page - 1) * 4_096)
+            file.write(b"\xff" * 4_096)
 
     broken = bench.open(tmp_path)
     done = [broken.submit(insert(number)) for number in range(3)]

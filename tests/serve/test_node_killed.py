@@ -31,7 +31,7 @@ def config(directory: Path, url: str) -> Path:
             {
                 "keys": KEYS,
                 "webhook": {"urls": [url], "api_key": "APIkey", "allow_private": True},
-                "greenroom": {"durability": "normal"},
+                "greenroom": {"disk_sync": "normal"},
             }
         )
     )

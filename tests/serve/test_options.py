@@ -22,7 +22,7 @@ webhook:
   filter_params:
     exclude_events: [track_published]
 greenroom:
-  durability: normal
+  disk_sync: normal
   flush_interval_seconds: 2
 """
 
@@ -63,7 +63,7 @@ def test_livekits_own_file_gives_keys_and_webhooks_and_the_rest_is_passed_over(
     assert settings.webhook.api_key == "APIkey"
     assert settings.webhook.keys["APIkey"] == "a-secret-of-at-least-thirty-two-bytes"
     assert settings.webhook.exclude_events == ("track_published",)
-    assert (settings.durability, settings.flush_interval_seconds) == ("normal", 2)
+    assert (settings.disk_sync, settings.flush_interval_seconds) == ("normal", 2)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def start(directory: str, url: str) -> greenroom.Telemetry:
     webhook = greenroom.WebhookSettings(
         urls=(url,), api_key="key", keys={"key": SECRET}, allow_private=True, policy=POLICY
     )
-    return start_greenroom(webhook=webhook, data_dir=directory, durability="normal")
+    return start_greenroom(webhook=webhook, data_dir=directory, disk_sync="normal")
 
 
 def send(directory: str, url: str, first: int, seed: float) -> None:

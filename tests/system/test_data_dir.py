@@ -88,11 +88,11 @@ def test_without_a_data_directory_there_is_no_store() -> None:
         assert telemetry.sync()
 
 
-@pytest.mark.parametrize(("durability", "number"), [("full", 2), ("normal", 1)])
-def test_the_durability_is_sqlites_own(
-    tmp_path: Path, durability: Literal["full", "normal"], number: int
+@pytest.mark.parametrize(("disk_sync", "number"), [("full", 2), ("normal", 1)])
+def test_the_disk_sync_is_sqlites_own(
+    tmp_path: Path, disk_sync: Literal["full", "normal"], number: int
 ) -> None:
-    with greenroom.start(data_dir=tmp_path, durability=durability) as telemetry:
+    with greenroom.start(data_dir=tmp_path, disk_sync=disk_sync) as telemetry:
         assert telemetry._store is not None
         asked = telemetry._store.submit(lambda one: one.execute("PRAGMA synchronous").fetchone())
         assert asked.result(PATIENCE_SECONDS) == (number,)
