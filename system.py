@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import itertools
+import secrets
 import threading
 from pathlib import Path
 from typing import Final, Self, TypeVar
@@ -17,9 +19,7 @@ from .adapters.endpoint_book import LastingBook
 from .adapters.exposition import MetricsServer
 from .adapters.http import HttpPoster
 from .adapters.reporter import LoggingReporter
-from .adapters.store import Store
 from .adapters.stored_dead_letters import box_in
-from .adapters.stored_outbox import SqliteOutbox
 from .config import Settings
 from .core.dead_letters import input_of
 from .core.metrics import Metrics
@@ -27,13 +27,13 @@ from .core.ports import AnalyticsService, Clock, Ports
 from .core.webhook_checks import check_webhook
 from .errors import LifecycleError, SystemBrokenError, SystemClosedError
 from .messages.calls import Call, FlushStats, TrackStatsBatch
-from .messages.control import AskWorkers, DeadLetter, Drain, Input, Workers
+from .messages.control import AskWorkers, DeadLetter, Drain, Input, Started, Workers
 from .messages.endpoints import EndpointInput, StopSending
 from .runtime.base import InProcessBase
 from .runtime.clock import SystemClock, VirtualClock
-from .runtime.door import Door
-from .runtime.limit import Limit
+from .runtime.limit import NO_LIMIT, Limit
 from .runtime.schedule import SeededSchedule
+from .service.keeping import Keeping, make_door
 from .service.sharing import SharedCalls
 from .service.statistics import TelemetryStatistics
 from .service.webhooks import Webhooks
@@ -82,31 +82,29 @@ class Telemetry(SharedCalls):
         self.metrics = Metrics(threading.Lock(), self.clock.now_ns)
         self._reporter = LoggingReporter(self.clock)
         self._metrics_server: MetricsServer | None = None
-        self._store: Store | None = None
+        service = analytics or NullAnalyticsService()
+        self._keeping: Keeping | None = None
         if data_dir is not None:
-            self._store = Store(
-                Path(data_dir), self.metrics, self._reporter, disk_sync=settings.disk_sync
+            self._keeping = Keeping(
+                *(settings, Path(data_dir), self._base, self.metrics, self._reporter),
+                *(service, self._on_drop),
             )
-        capacity = settings.capacity
-        self._door = Door(
-            self.clock, stats_capacity=capacity, hard_capacity=2 * capacity, on_drop=self._on_drop
+        keeping = self._keeping
+        self._store = None if keeping is None else keeping.store
+        self._outbox = None if keeping is None else keeping.outbox
+        self._door = (
+            make_door(settings, self.clock, self._on_drop) if keeping is None else keeping.door
         )
         self._base.door = self._door
-        hold, release = self._base.hold, self._base.release
-        self._outbox: SqliteOutbox | None = None
-        try:  # first, because the directory or the port may be taken, or a row be malformed
+        try:  # first, because the port may be taken, or a row be malformed
             self._book = LastingBook(self._store)
-            if self._store is not None:
-                self._outbox = SqliteOutbox(
-                    self._store, self._door, self.metrics, hold=hold, release=release
-                )
             if metrics_port is not None:
                 self._metrics_server = MetricsServer(self.metrics, settings.node_id, metrics_port)
         except BaseException:
-            if self._store is not None:
-                self._store.close(None)
+            if keeping is not None:
+                keeping.close(NO_LIMIT, is_over=False)
             raise
-        service = analytics or NullAnalyticsService()
+        hold, release = self._base.hold, self._base.release
         self._analytics = AnalyticsThread(
             service, self.metrics, self._reporter, hold=hold, release=release
         )
@@ -117,11 +115,12 @@ class Telemetry(SharedCalls):
         self.dead_letters = box_in(self._store, self.metrics)
         self._given_up = ""
         self.webhooks = Webhooks(settings.webhook, self._book, self._enter, self._store)
+        kept = () if keeping is None else (keeping.outputs, keeping.checkpoints, keeping.past)
         around = (self._analytics, self._poster, self._reporter, self.dead_letters, self)
         self._base.watchdog.spare(self.metrics, self._store, self._outbox, self._book, *around)
         configure = ConfigureSupervisor(
             settings,
-            Ports(self._door, self.metrics, *around, self._book, self._outbox),
+            Ports(self._door, self.metrics, *around, self._book, self._outbox, *kept),
             children or ChildClasses(),
         )
         self._guardian = self._system.createActor(Guardian)
@@ -130,6 +129,10 @@ class Telemetry(SharedCalls):
         self._closed = self._handed_over = False
         if not isinstance(self.clock, VirtualClock):
             self._base.start()
+        if keeping is not None and keeping.checkpoints is not None:
+            self._guards = itertools.count(secrets.randbits(62))  # not those of a life before
+            keeping.take_up(self._base.barrier)
+            self._door.enter(self._supervisor, Started(self.clock.now_ns()))
         self.dead_letters.watch(self._replay)
         self._book.watch(self._enter)
         atexit.register(self.close, EXIT_SECONDS)
@@ -175,7 +178,7 @@ class Telemetry(SharedCalls):
         self._refuse_called()
         limit = Limit(timeout)
         idle = self._base.barrier(timeout) and self._analytics.wait_idle(limit.left())
-        return idle and (self._outbox is None or self._outbox.wait_idle(limit.left()))
+        return idle and (self._keeping is None or self._keeping.wait_idle(limit))
 
     def advance_to(self, at_ns: int) -> None:
         """Let virtual time pass until `at_ns` (Unix ns): every timer fires when it is due.
@@ -208,12 +211,14 @@ class Telemetry(SharedCalls):
             store=None if self._store is None else self._store.statistics(),
         )
 
-    def close(self, timeout: float | None = ASK_SECONDS) -> bool:
+    def close(self, timeout: float | None = ASK_SECONDS, *, is_over: bool = True) -> bool:
         """Flush, hand over what is in hand, and stop. Calls made afterwards raise.
 
         Args:
             timeout: Seconds in all; None: no limit. Webhooks not delivered by then are lost,
                 but for those in a data directory.
+            is_over: With a data directory, whether the participants are gone, too. False: the
+                next start goes on with them.
 
         Returns:
             Whether everything was handed over in time; what was not is counted and logged. A
@@ -228,10 +233,10 @@ class Telemetry(SharedCalls):
             if not self._closed:
                 self._closed = True
                 atexit.unregister(self.close)
-                self._handed_over = self._hand_over(limit)
+                self._handed_over = self._hand_over(limit, is_over=is_over)
             return self._handed_over
 
-    def _hand_over(self, limit: Limit) -> bool:
+    def _hand_over(self, limit: Limit, *, is_over: bool) -> bool:
         lost_before, shorten = self.metrics.lost(), self._base.watchdog.shorten
         self._door.enter(self._supervisor, FlushStats())
         try:
@@ -244,10 +249,8 @@ class Telemetry(SharedCalls):
         self._door.close()
         complete &= self._base.shutdown(shorten(ASK_SECONDS, limit.left()))
         complete &= self._analytics.close(limit.left())
-        if self._outbox is not None:
-            complete &= self._outbox.close(limit.left())
-        if self._store is not None:
-            complete &= self._store.close(limit.left())
+        if self._keeping is not None:
+            complete &= self._keeping.close(limit, is_over=is_over and complete)
         if self._metrics_server is not None:
             self._metrics_server.close()
         if lost := self.metrics.lost() - lost_before:
@@ -306,7 +309,9 @@ class Telemetry(SharedCalls):
         self._door.close("broken")
 
     def _refuse_called(self) -> None:
-        if self._analytics.is_current_thread() or self._base.is_current_thread():
+        outputs = None if self._keeping is None else self._keeping.outputs
+        threads = (self._analytics, self._base, *(() if outputs is None else (outputs,)))
+        if any(one.is_current_thread() for one in threads):
             raise LifecycleError("nobody can wait for the telemetry that calls him")
 
     def _check_open(self) -> None:

@@ -126,7 +126,7 @@ class Announcer(GreenroomActor):
         """An egress request may name webhooks of its own."""
         extra = webhook_events.extra_webhooks(call.info)
         self._notify(webhook_events.webhook_of(call), stamp, extra)
-        self._record(analytics_events.event_of(call, stamp.at_ns))
+        self._record(analytics_events.event_of(call, stamp.at_ns), stamp)
 
     @stamped(calls.NotifyEgressEvent)
     def on_notify_egress_event(self, call: calls.NotifyEgressEvent, stamp: Stamped) -> None:
@@ -142,17 +142,17 @@ class Announcer(GreenroomActor):
     @stamped(calls.LocalRoomState)
     def on_local_room_state(self, call: calls.LocalRoomState, stamp: Stamped) -> None:
         """Passed on as it is."""
-        self.send(self.recorder, RecordNodeRooms(call.info))
+        self.send(self.recorder, RecordNodeRooms(call.info, output_key(stamp)))
 
     @stamped(calls.SendStats)
     def on_send_stats(self, call: calls.SendStats, stamp: Stamped) -> None:
         """Passed on as they are."""
-        self.send(self.recorder, RecordStats(call.stats))
+        self.send(self.recorder, RecordStats(call.stats, output_key(stamp)))
 
     @stamped(calls.SendEvent)
     def on_send_event(self, call: calls.SendEvent, stamp: Stamped) -> None:
         """Passed on as it is."""
-        self._record(call.event)
+        self._record(call.event, stamp)
 
     @stamped(RecordStats, RecordEvent, RecordNodeRooms)
     def on_record(self, record: RecorderCommand, stamp: Stamped) -> None:
@@ -167,10 +167,10 @@ class Announcer(GreenroomActor):
     def _announce(self, call: Call, stamp: Stamped) -> None:
         if type(call) in webhook_events.BUILDERS:
             self._notify(webhook_events.webhook_of(call), stamp)
-        self._record(analytics_events.event_of(call, stamp.at_ns))
+        self._record(analytics_events.event_of(call, stamp.at_ns), stamp)
 
-    def _record(self, event: AnalyticsEvent) -> None:
-        self.send(self.recorder, RecordEvent(event))
+    def _record(self, event: AnalyticsEvent, stamp: Stamped) -> None:
+        self.send(self.recorder, RecordEvent(event, output_key(stamp)))
 
     def _notify(
         self, event: WebhookEvent, stamp: Stamped, extra: tuple[WebhookConfig, ...] = ()
@@ -180,3 +180,8 @@ class Announcer(GreenroomActor):
         event.id = derive_id("EV_", node_id, shard, stamp.position, stamp.at_ns)
         event.created_at = stamp.at_ns // NS_PER_SECOND
         self.send(self.notifier, Notify(event, extra, stamp.at_ns))
+
+
+def output_key(stamp: Stamped) -> str:
+    """What tells the one output of an input from all others."""
+    return f"{stamp.position}/{stamp.at_ns}"

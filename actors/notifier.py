@@ -75,6 +75,7 @@ class Notifier(Carrier):
         self.door, self.metrics, self.poster = ports.door, ports.metrics, ports.poster
         self.store, self.book = ports.outbox, ports.endpoints
         self._webhook = configure.settings.webhook
+        self._kept = ports.past.kept  # what a life before has made of the same inputs
         self._endpoints, self._signing = {}, {}
         self._todo = deque()
         self._awaits_sweep = False
@@ -105,6 +106,7 @@ class Notifier(Carrier):
             if endpoint.origin is not Origin.EXTRA
             and endpoint.is_enabled
             and accepts(endpoint, event.event, room)
+            and (endpoint.id, event.id) not in self._kept
         ]
         for extra in notify.extra_webhooks:
             try:
@@ -112,7 +114,11 @@ class Notifier(Carrier):
             except (UnsendableError, ConfigError) as error:
                 self._refuse(event, extra.url, str(error))
             else:
-                if endpoint.is_enabled and accepts(endpoint, event.event, room):
+                if (
+                    endpoint.is_enabled
+                    and accepts(endpoint, event.event, room)
+                    and (endpoint.id, event.id) not in self._kept
+                ):
                     chosen.append(endpoint)
         if chosen:
             key, body = event_key(event), encode_body(event)

@@ -74,7 +74,7 @@ class StatsWorker(GreenroomActor):
     @told(Flush)
     def on_flush(self, flush: Flush, sender: ActorAddress) -> None:
         """Hand over, then say whether the wait after the close is over."""
-        if self._hand_over(flush.at_ns):
+        if self._hand_over(flush.at_ns, flush.number):
             self.send(self.parent, WorkerClosed(self.state.incarnation, flush.at_ns))
 
     @told(RecorderMoved)
@@ -86,7 +86,7 @@ class StatsWorker(GreenroomActor):
     def on_retire(self, retire: Retire, sender: ActorAddress) -> None:
         """Hand over what came after the last flush; the original loses that."""
         self._retire = retire
-        self._hand_over(retire.at_ns)
+        self._hand_over(retire.at_ns, 0)
         self.exit()
 
     def on_restart(self) -> None:
@@ -98,9 +98,10 @@ class StatsWorker(GreenroomActor):
         """Of which participant, in which life."""
         return self.state.key.text, self.state.incarnation
 
-    def _hand_over(self, at_ns: int) -> bool:
+    def _hand_over(self, at_ns: int, flush: int) -> bool:
         flushed = self.state.flush(at_ns, self.close_wait_ns)
         if flushed.stats:
-            self.send(self.recorder, RecordStats(flushed.stats))
+            key = f"worker {self.state.incarnation}/{flush}/{at_ns}"
+            self.send(self.recorder, RecordStats(flushed.stats, key))
         self.state.clear()
         return flushed.closed

@@ -25,7 +25,7 @@ from ..core.roster import Entry, Opened, Roster
 from ..core.rounds import FlushRounds
 from ..core.times import to_ns
 from ..messages import calls
-from ..messages.control import AskWorkers, Stamped, Workers
+from ..messages.control import AskWorkers, Stamped, Started, Workers
 from ..messages.ids import (
     GuardID,
     Incarnation,
@@ -49,6 +49,7 @@ from ..messages.stats import (
 )
 from ._base import ActorAddress, ActorExitRequest, Configure, GreenroomActor, stamped, told
 from .announcer import Announcer
+from .checkpointing import Checkpointing
 from .children import ChildClasses, Children
 from .moving import Moving
 from .stats_worker import ConfigureWorker
@@ -67,7 +68,7 @@ class ConfigureSupervisor:
 ParticipantCall = calls.ParticipantJoined | calls.ParticipantActive | calls.ParticipantResumed
 
 
-class Supervisor(Announcer, Moving, Children):
+class Supervisor(Announcer, Moving, Checkpointing, Children):
     """The owner of the roster."""
 
     @classmethod
@@ -93,6 +94,7 @@ class Supervisor(Announcer, Moving, Children):
         self.recorder = self._start(configure.children.recorder, told_all)
         self.notifier = self._start(configure.children.notifier, told_all)
         self.timer = self._start(configure.children.timer, told_all)
+        self.take_up(configure.ports)
 
     # ── statistics ──────────────────────────────────────────────────────────────────────────
 
@@ -148,12 +150,17 @@ class Supervisor(Announcer, Moving, Children):
             return  # a wake-up that came twice
         self._ticks, self._ticked_at_ns = tick.number, stamp.at_ns
         self.send(self.timer, TickTaken(tick.number, stamp.at_ns))
-        self._flush(stamp.at_ns)
+        self._flush(stamp)
+
+    @stamped(Started)
+    def on_started(self, started: Started, stamp: Stamped) -> None:
+        """Ticks are counted anew in each life."""
+        self._ticks = 0
 
     @stamped(calls.FlushStats)
     def on_flush_stats(self, call: calls.FlushStats, stamp: Stamped) -> None:
         """A flush between two ticks."""
-        self._flush(stamp.at_ns)
+        self._flush(stamp)
 
     @told(FlushSlice)
     def on_flush_slice(self, turn: FlushSlice, sender: ActorAddress) -> None:
@@ -162,6 +169,8 @@ class Supervisor(Announcer, Moving, Children):
             self._flush_worker(entry)
         if self.rounds.is_going_on:
             self.door.take_turn(self.myAddress, turn)
+        else:
+            self.save_soon()
 
     @told(SampleSkipped)
     def on_sample_skipped(self, skipped: SampleSkipped, sender: ActorAddress) -> None:
@@ -193,7 +202,7 @@ class Supervisor(Announcer, Moving, Children):
         if opened.is_new:
             self.metrics.participant_opened(joined=True)
         if call.should_send_event:
-            self._record(analytics_events.participant_joined(call, stamp.at_ns))
+            self._record(analytics_events.participant_joined(call, stamp.at_ns), stamp)
 
     @stamped(calls.ParticipantActive)
     def on_participant_active(self, call: calls.ParticipantActive, stamp: Stamped) -> None:
@@ -203,15 +212,15 @@ class Supervisor(Announcer, Moving, Children):
         opened = self._open(call, call.guard)
         if opened.is_new:
             self.metrics.participant_opened(joined=False)
-        opened.entry.connected = True
-        self._record(analytics_events.participant_active(call, stamp.at_ns))
+        self.roster.connect(opened.entry)
+        self._record(analytics_events.participant_active(call, stamp.at_ns), stamp)
 
     @stamped(calls.ParticipantResumed)
     def on_participant_resumed(self, call: calls.ParticipantResumed, stamp: Stamped) -> None:
         """The signal collector may have closed the worker meanwhile: there is one again."""
         if self._open(call, guard=None).is_new:
             self.metrics.participant_opened(joined=False)
-        self._record(analytics_events.participant_resumed(call, stamp.at_ns))
+        self._record(analytics_events.participant_resumed(call, stamp.at_ns), stamp)
 
     @stamped(calls.ParticipantLeft)
     def on_participant_left(self, call: calls.ParticipantLeft, stamp: Stamped) -> None:
@@ -225,7 +234,8 @@ class Supervisor(Announcer, Moving, Children):
             connected = left.was_connected
             self._notify(webhook_events.participant_left(call, was_connected=connected), stamp)
             self._record(
-                analytics_events.participant_left(call, stamp.at_ns, was_connected=connected)
+                analytics_events.participant_left(call, stamp.at_ns, was_connected=connected),
+                stamp,
             )
 
     def close_worker(self, entry: Entry[ActorAddress], at_ns: int) -> None:
@@ -274,6 +284,8 @@ class Supervisor(Announcer, Moving, Children):
             self.send(closed.entry.address, Close(closed.at_ns))
         if self.rounds.is_going_on:
             self.door.take_turn(self.myAddress, FlushSlice())
+        else:
+            self.save_soon()
         self.restart_all()
 
     # ── workers ─────────────────────────────────────────────────────────────────────────────
@@ -311,10 +323,12 @@ class Supervisor(Announcer, Moving, Children):
             self._flush_worker(entry)
         self.send(entry.address, sample)
 
-    def _flush(self, at_ns: int) -> None:
+    def _flush(self, stamp: Stamped) -> None:
         """All workers hand over what came before this input, though it reaches them in slices."""
-        self.roster.expire(at_ns - self._close_wait_ns)
-        if self.rounds.begin(at_ns):
+        self.roster.expire(stamp.at_ns - self._close_wait_ns)
+        begins = self.rounds.begin(stamp.at_ns)
+        self.begin_checkpoint(stamp)
+        if begins:
             self.on_flush_slice(FlushSlice(), self.myAddress)
 
     def _flush_worker(self, entry: Entry[ActorAddress]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from ..core.ports import Clock
@@ -60,6 +61,16 @@ class LoggingReporter:
         where = f", at\n{stack}" if stack else ""
         self._write(
             logging.CRITICAL, "greenroom stands still: %s; restart the process%s", reason, where
+        )
+
+    def journal_damaged(self, path: Path, position: int, error: str) -> None:
+        """A row of the journal is not what was written: its inputs are lost."""
+        log.error(
+            "%s: the journal's row at position %d is damaged (%s); its inputs are lost, and no "
+            "others. See `greenroom store check`",
+            path,
+            position,
+            error,
         )
 
     def store_failed(self, error: StoreError) -> None:

@@ -32,6 +32,13 @@ def derive_id(
     return prefix + spell(blake2b(stamp.encode(), digest_size=16).digest())
 
 
+def derive_output_id(prefix: str, node_id: str, shard: int, key: str, index: int = 0) -> str:
+    """The id of the `index`-th item of an output that has a key of its own in its shard."""
+    return prefix + spell(
+        blake2b(f"{node_id}\0{shard}\0{key}\0{index}\0{prefix}".encode(), digest_size=16).digest()
+    )
+
+
 def spell(digest: bytes) -> str:
     """Twelve characters of the alphabet, from at least 9 bytes."""
     number = int.from_bytes(digest, "big")

@@ -106,9 +106,9 @@ class Metrics:
         self._published = Tally(specs.TRACK_PUBLISHED_TOTAL)
         self._subscribe_steps = Tally(specs.TRACK_SUBSCRIBE_COUNTER)
         self._subscribed = Tally(specs.TRACK_SUBSCRIBED_TOTAL)
-        self._subscribe_cancels = 0
+        self.subscribe_cancels = 0
         self._webhooks = Tally(specs.WEBHOOK_DISPATCH_TOTAL)
-        self._queue_length = Histogram(specs.QUEUE_LENGTH_EDGES)
+        self.queue_length = Histogram(specs.QUEUE_LENGTH_EDGES)
         self._dropped = Tally(specs.DROPPED_TOTAL)
         self._failures = Tally(specs.INPUT_FAILURES_TOTAL)
         self._restarts = Tally(specs.CHILD_RESTARTS_TOTAL)
@@ -175,7 +175,7 @@ class Metrics:
         """
         self._subscribe_steps.add(error, "failure")
         if is_user_error:
-            self._subscribe_cancels += 1
+            self.subscribe_cancels += 1
 
     def webhook_dispatched(self, status: str, reason: str, count: int = 1) -> None:
         """Webhooks came to an end: IncDispatchSuccess, IncDispatchFailure, IncDispatchDrop."""
@@ -183,7 +183,7 @@ class Metrics:
 
     def webhook_queued(self, length: int) -> None:
         """A webhook was queued and made its queue this long: RecordQueueLength."""
-        self._queue_length.observe(length)
+        self.queue_length.observe(length)
 
     def dropped(self, reason: str, count: int = 1, *, intentional: bool = False) -> None:
         """`count` inputs were lost. From any thread."""
@@ -219,32 +219,41 @@ class Metrics:
         with self._mutex:
             self._store_failed.set(value=int(failed))
 
+    def tallies(self) -> dict[str, Tally]:
+        """The families that are plain counts, by name; the state of the store is none."""
+        tallies = (
+            *(self._participants, self._joins, self._publish_steps, self._published),
+            *(self._subscribe_steps, self._subscribed, self._webhooks, self._dropped),
+            *(self._failures, self._restarts, self._sink_errors, self._store_errors),
+        )
+        return {tally.spec.name: tally for tally in tallies}
+
+    def counters(
+        self,
+    ) -> tuple[dict[LabelValues, PacketCounters], dict[LabelValues, StreamCounters]]:
+        """Packets by country and direction, and streams by these, source and type."""
+        return self._packets.copy(), self._streams.copy()
+
+    def packet_counters(self, labels: LabelValues) -> PacketCounters:
+        """Those of a country and direction, made on first use."""
+        return self._packets.setdefault(labels, PacketCounters())
+
+    def stream_counters(self, labels: LabelValues) -> StreamCounters:
+        """Those of a country, direction, source and type, made on first use."""
+        return self._streams.setdefault(labels, StreamCounters())
+
     def snapshot(self) -> tuple[Family, ...]:
         """Every family, also those without samples, sorted by name; from any thread.
 
         Each series is right by itself; two that change with one input may be read between.
         """
-        tallies = (
-            self._participants,
-            self._joins,
-            self._publish_steps,
-            self._published,
-            self._subscribe_steps,
-            self._subscribed,
-            self._webhooks,
-            self._dropped,
-            self._failures,
-            self._restarts,
-            self._sink_errors,
-            self._store_errors,
-            self._store_failed,
-        )
         families = [
             *packet_families(self._packets.copy()),
             *stream_families(self._streams.copy()),
-            *(tally.family() for tally in tallies),
+            *(tally.family() for tally in self.tallies().values()),
+            self._store_failed.family(),
             *self.webhooks.families(),
-            specs.WEBHOOK_QUEUE_LENGTH.family({(): self._queue_length.distribution()}),
+            specs.WEBHOOK_QUEUE_LENGTH.family({(): self.queue_length.distribution()}),
         ]
         return tuple(sorted(families, key=lambda family: family.name))
 
@@ -272,7 +281,7 @@ class Metrics:
             "num_track_publish_success": self._publish_steps.total(state="success"),
             "num_track_subscribe_attempts": self._subscribe_steps.total(state="attempt"),
             "num_track_subscribe_success": self._subscribe_steps.total(state="success"),
-            "num_track_subscribe_cancels": self._subscribe_cancels,
+            "num_track_subscribe_cancels": self.subscribe_cancels,
             "bytes_in": sum(c.initial_bytes for c in incoming) & UINT64,
             "bytes_out": sum(c.initial_bytes for c in outgoing) + again_bytes & UINT64,
             "packets_in": sum(c.initial_packets for c in incoming) & UINT64,
@@ -286,11 +295,10 @@ class Metrics:
     def _resolve(self, labels: _KeyLabels) -> TrackCounters:
         downstream, country, track_source, track_type, track = labels
         direction = OUTGOING if downstream else INCOMING
-        packets = self._packets.setdefault((country, direction), PacketCounters())
+        packets = self.packet_counters((country, direction))
         streams = None
         if track:
             source = enum_label(TrackSource, track_source)
             kind = enum_label(TrackType, track_type)
-            name = (country, direction, source, kind)
-            streams = self._streams.setdefault(name, StreamCounters())
+            streams = self.stream_counters((country, direction, source, kind))
         return TrackCounters(downstream=downstream, packets=packets, streams=streams)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from livekit.protocol.analytics import AnalyticsEvent, AnalyticsNodeRooms, AnalyticsStat
 
+from ..messages.checkpoint import Checkpoint, Past
 from ..messages.control import DeadLetter, Input
 from ..messages.deliveries import EndedDelivery, KeptDelivery
 from ..messages.endpoints import Endpoint
@@ -158,6 +159,30 @@ class EndpointBook(Protocol):
         """There is a new one, or one is other than before; returns at once."""
 
 
+class OutputStore(Protocol):
+    """Keeps analytics until the sink has had them, beyond the process's life."""
+
+    def put(self, key: str, kind: str, value: object) -> None:
+        """Take an output; returns at once.
+
+        Args:
+            key: Tells it from all others; one that was put before is ignored.
+            kind: "stats" (a sequence of AnalyticsStat), "event" or "node_rooms".
+            value: What the sink gets.
+        """
+
+
+class CheckpointStore(Protocol):
+    """Keeps the state of the shard."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether one is being saved."""
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Save it when all that came of the inputs before it is on the disk; returns at once."""
+
+
 class Reporter(Protocol):
     """Tells people what went wrong."""
 
@@ -192,3 +217,6 @@ class Ports:
     host: Host
     endpoints: EndpointBook = field(default_factory=MemoryBook)
     outbox: OutboxStore | None = None  # None: webhooks are kept in memory
+    outputs: OutputStore | None = None  # None: analytics go to the sink at once
+    checkpoints: CheckpointStore | None = None  # None: there is no journal
+    past: Past = field(default_factory=Past)  # what a journal has of a life before

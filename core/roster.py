@@ -20,6 +20,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
+from ..messages.checkpoint import WorkerRecord
 from ..messages.control import WorkerStatus
 from ..messages.handoff import WorkerFacts
 from ..messages.ids import (
@@ -30,6 +31,7 @@ from ..messages.ids import (
     RoomName,
     WorkerKey,
 )
+from .roster_changes import Changes
 
 # a host may give a guard to a new worker after the old one was retired: odd, but seen in vectors
 REMEMBERED_GUARDS: Final = 65_536
@@ -48,6 +50,7 @@ class Entry(Generic[A]):
     room_name: RoomName
     address: A = field(init=False, repr=False)
     closed: bool = False
+    closed_at_ns: int = 0
     flushed: int = 0  # the number of the last flush that it was told
     count: int = 0
     guards: tuple[GuardID, ...] = ()  # mostly none or one: a list is 40 bytes more
@@ -97,6 +100,7 @@ class Roster(Generic[A]):
         self._released: dict[GuardID, bool] = {}  # a guard is in here once it was activated
         self._guards_of_retired: deque[GuardID] = deque()
         self._remembered_guards = remembered_guards
+        self.changes = Changes(self._record_of)
 
     def __repr__(self) -> str:
         """One line for a debugger."""
@@ -130,6 +134,43 @@ class Roster(Generic[A]):
             self._activate(guard, fresh)
         return fresh
 
+    def connect(self, entry: Entry[A]) -> None:
+        """The participant of a worker has a media connection."""
+        if not entry.connected:
+            self.changes.touch(entry)
+            entry.connected = True
+
+    def restore(self, record: WorkerRecord) -> Entry[A]:
+        """Make an entry, without an address yet, of what this roster knew in a life before.
+
+        In the order of their incarnations; those that are closed go on in that of their closing
+        after `restored`.
+        """
+        entry: Entry[A] = Entry(record.key, record.incarnation, record.connected, record.room_name)
+        entry.closed, entry.closed_at_ns = record.closed, record.closed_at_ns
+        entry.count, entry.guards = record.count, record.guards
+        self._entries[record.incarnation] = entry
+        if record.is_current:
+            self._current[record.key] = entry
+        self._released.update(dict.fromkeys(record.guards, False))
+        self._released.update(dict.fromkeys(record.released, True))
+        return entry
+
+    def restored(self, last_incarnation: int) -> None:
+        """All are there again; the next one gets the number after this."""
+        self._last_incarnation = last_incarnation
+        closed = (entry for entry in self._entries.values() if entry.closed)
+        self._closed.extend(
+            Closed(entry, entry.closed_at_ns)
+            for entry in sorted(closed, key=lambda entry: entry.closed_at_ns)
+            if self._current.get(entry.key) is entry
+        )
+
+    @property
+    def last_incarnation(self) -> int:
+        """The number of the worker that was made last."""
+        return self._last_incarnation
+
     def held_guards(self, entry: Entry[A]) -> tuple[GuardID, ...]:
         """Those of a worker that are not released."""
         return tuple(guard for guard in entry.guards if not self._released.get(guard, True))
@@ -153,7 +194,8 @@ class Roster(Generic[A]):
 
     def close(self, entry: Entry[A], at_ns: int) -> None:
         """A worker is over at that time (Unix ns), never earlier than before."""
-        entry.closed = True
+        self.changes.touch(entry)
+        entry.closed, entry.closed_at_ns = True, at_ns
         self._closed.append(Closed(entry, at_ns))
 
     def expire(self, before_ns: int) -> None:
@@ -166,9 +208,11 @@ class Roster(Generic[A]):
 
     def retire(self, incarnation: Incarnation) -> Entry[A] | None:
         """Forget a worker; None if it is already forgotten."""
-        entry = self._entries.pop(incarnation, None)
+        entry = self._entries.get(incarnation)
         if entry is None:
             return None
+        self.changes.touch(entry)
+        del self._entries[incarnation]
         self._forget_current(entry)
         self._guards_of_retired.extend(entry.guards)
         while len(self._guards_of_retired) > self._remembered_guards:
@@ -203,18 +247,40 @@ class Roster(Generic[A]):
         return RosterStatistics(len(self._current), len(self._entries), len(self._released))
 
     def _add(self, key: WorkerKey, room_name: RoomName, *, connected: bool) -> Entry[A]:
+        if (before := self._current.get(key)) is not None:
+            self.changes.touch(before)
         self._last_incarnation += 1
         fresh: Entry[A] = Entry(key, Incarnation(self._last_incarnation), connected, room_name)
+        self.changes.touch(fresh)
         self._current[key] = self._entries[fresh.incarnation] = fresh
         return fresh
 
     def _forget_current(self, entry: Entry[A]) -> None:
         if self._current.get(entry.key) is entry:
+            self.changes.touch(entry)
             del self._current[entry.key]
+
+    def _record_of(self, entry: Entry[A]) -> WorkerRecord | None:
+        """What is to be remembered of a worker; None: it is retired."""
+        if entry.incarnation not in self._entries:
+            return None
+        return WorkerRecord(
+            entry.key,
+            entry.incarnation,
+            entry.room_name,
+            entry.connected,
+            self._current.get(entry.key) is entry,
+            entry.closed,
+            entry.closed_at_ns,
+            entry.count,
+            entry.guards,
+            tuple(guard for guard in entry.guards if self._released.get(guard, True)),
+        )
 
     def _activate(self, guard: GuardID | None, entry: Entry[A]) -> None:
         if guard is None or guard in self._released:
             return
+        self.changes.touch(entry)
         self._released[guard] = False
         entry.guards = (*entry.guards, guard)
         entry.count += 1
@@ -223,6 +289,7 @@ class Roster(Generic[A]):
         """Whether this release brought the count to exactly 0."""
         if guard is None or self._released.get(guard, True):
             return False
+        self.changes.touch(entry)
         self._released[guard] = True
         entry.count -= 1
         return entry.count == 0

@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError as ProtobufDecodeError
 from google.protobuf.message import Message
 
 from ..errors import DecodeError, UnknownMessageError
-from . import calls, control, deliveries, endpoints, handoff, outputs, stats
+from . import calls, checkpoint, control, deliveries, endpoints, handoff, outputs, stats
 from .sample import Sample, parse_sample
 
 VERSION: Final = 1
@@ -173,7 +173,7 @@ _MESSAGES: Final = (
     calls.TrackStatsBatch,
     *(stats.WorkerSpec, stats.TrackStat, stats.Close, stats.Flush, stats.Retire),
     *(stats.SampleReplayed, stats.SampleSkipped, stats.WorkerClosed),
-    *(stats.FlushTick, stats.TickTaken, stats.FlushSlice),
+    *(stats.FlushTick, stats.TickTaken, stats.FlushSlice, stats.SaveSlice),
     *(outputs.RecordStats, outputs.RecordEvent, outputs.RecordNodeRooms, outputs.Notify),
     *(outputs.AttemptEnded, outputs.RetryDue, outputs.LaneDue, outputs.SweepDue),
     *(deliveries.KeptDelivery, deliveries.StoredDelivery, deliveries.EndedDelivery),
@@ -187,6 +187,7 @@ _MESSAGES: Final = (
         control.WorkerStatus,
         control.Workers,
     ),
+    *(checkpoint.WorkerRecord, checkpoint.Checkpoint),
     *(handoff.WorkerFacts, handoff.ReleaseRooms, handoff.AskReleased),
     *(handoff.Released, handoff.AdoptWorkers),
     *(control.ChildFailed, control.Restart, control.RestartDue, control.Drain, control.DeadLetter),

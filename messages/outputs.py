@@ -18,6 +18,7 @@ class RecordStats:
     """One worker's coalesced statistics of one flush: upstream before downstream."""
 
     stats: tuple[AnalyticsStat, ...]
+    key: str = ""  # tells this output from all others of its shard
 
 
 @message
@@ -25,6 +26,7 @@ class RecordEvent:
     """One analytics event."""
 
     event: AnalyticsEvent
+    key: str = ""  # as of `RecordStats`
 
 
 @message
@@ -32,6 +34,7 @@ class RecordNodeRooms:
     """The state of this node's rooms (None is passed on as the original does)."""
 
     info: AnalyticsNodeRooms | None
+    key: str = ""  # as of `RecordStats`
 
 
 @message

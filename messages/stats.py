@@ -93,6 +93,11 @@ class TickTaken:
 
 
 @message
+class SaveSlice:
+    """The supervisor's turn to record the next workers of a checkpoint."""
+
+
+@message
 class FlushSlice:
     """The supervisor's turn to tell the next workers of a flush, between two inputs."""
 
