@@ -16,7 +16,7 @@ class Recorder(GreenroomActor):
     """A thin shell over the analytics port."""
 
     analytics: AnalyticsService
-    outputs: OutputStore | None  # None: the sink gets all at once
+    outputs: OutputStore | None = None  # None: the sink gets all at once
 
     def on_configure(self, configure: Configure) -> None:
         """Take the sink."""

@@ -155,16 +155,24 @@ class JsonlAnalytics:
     """Writes each send as one line, `{"at", "send", …}`, "at" in seconds since `start_ns`.
 
     Args:
-        path: The file; replaced if it exists.
+        path: The file.
         clock: Tells "at".
         start_ns: Unix time of "at" 0.
+        appends: Go on behind what is in the file, each line at once. False: replace it.
 
     Raises:
         OSError: The file cannot be opened.
     """
 
-    def __init__(self, path: Path, clock: Clock, start_ns: int) -> None:
-        self._file = path.open("w", encoding="utf-8")
+    def __init__(
+        self, path: Path, clock: Clock, start_ns: int = 0, *, appends: bool = False
+    ) -> None:
+        if appends:
+            self._file = path.open("a", encoding="utf-8", buffering=1)
+            if _is_torn(path):
+                self._file.write("\n")  # by a crash: it comes again, whole
+        else:
+            self._file = path.open("w", encoding="utf-8")
         self._clock = clock
         self._start_ns = start_ns
 
@@ -194,6 +202,13 @@ class JsonlAnalytics:
         line = {"at": round(at, 6), "send": send, name: value}
         text = json.dumps(line, ensure_ascii=False, separators=(",", ":"))
         self._file.write(text.translate(_LINE_BREAKS) + "\n")
+
+
+def _is_torn(path: Path) -> bool:
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(size - 1, 0))
+        return file.read(1) not in (b"", b"\n")
 
 
 def _plain(message: Message) -> dict[str, object]:

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import msgpack
 
+from ..core.journal import Past
 from ..errors import DecodeError
-from ..messages.checkpoint import Checkpoint, Past, WorkerRecord
+from ..messages.checkpoint import Checkpoint, WorkerRecord
 from ..messages.codec import decode, encode
 from . import journal_rows
 from .store import Store

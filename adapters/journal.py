@@ -11,7 +11,7 @@ from typing import Final
 
 import msgpack
 
-from ..runtime.journaled_door import Group, JournaledDoor
+from ..core.journal import Group, WrittenDoor
 from . import journal_rows as rows_of
 from .store import Store
 
@@ -23,7 +23,7 @@ _REMEMBER: Final = "INSERT OR REPLACE INTO batches (client, sequence, routes) VA
 
 
 class Journal:
-    """Writes what a `JournaledDoor` takes in, on the store's thread.
+    """Writes what a `WrittenDoor` takes in, on the store's thread.
 
     While the disk refuses, nothing is let in: it is tried again after 1 s, 2 s, 4 s … up to 30 s,
     and whenever somebody waits for it.
@@ -35,7 +35,7 @@ class Journal:
         batch_seconds: Between two commits, unless somebody waits; 0: as soon as possible.
     """
 
-    door: JournaledDoor
+    door: WrittenDoor
 
     def __init__(
         self,
@@ -132,8 +132,5 @@ def write_group(connection: sqlite3.Connection, group: Group) -> None:
     """Write the inputs of a group, and what is to be remembered with them."""
     if any(type(one) in rows_of.JOURNALED for one in group.inputs):
         rows_of.insert(connection, group.first, group.at_ns, group.inputs)
-    for origin in group.origins:
-        if isinstance(origin, tuple):
-            client, sequence, routes = origin
-            packed = msgpack.packb(None if routes is None else sorted(routes))
-            connection.execute(_REMEMBER, (client, sequence, packed))
+    for client, sequence, routes in group.origins:
+        connection.execute(_REMEMBER, (client, sequence, msgpack.packb(routes)))

@@ -41,7 +41,15 @@ def serve(
     ] = 0,
     data_dir: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Keeps webhooks, endpoints and dead letters."),
+        typer.Option(
+            metavar="DIR",
+            help="Keeps what is acknowledged until it has taken effect, webhooks, endpoints and "
+            "dead letters.",
+        ),
+    ] = None,
+    analytics_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Statistics and events go to DIR/shard-N.jsonl."),
     ] = None,
     http: Annotated[
         str,
@@ -84,6 +92,7 @@ def serve(
         listen=tuple(listen or (default_address(),)),
         shards=shards or min(len(os.sched_getaffinity(0)), SHARDS_MAX),
         data_dir=data_dir,
+        analytics_dir=analytics_dir,
         http=http,
         admin_port=admin_port,
         bind=bind,

@@ -12,9 +12,10 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 
-from ..adapters.database import DATABASE_NAME, MIGRATIONS, holder
+from ..adapters.database import DATABASE_NAME, holder
 from ..adapters.delivery_queries import count_by_endpoint, oldest_pending
 from ..adapters.endpoint_book import select_endpoints
+from ..adapters.schema import MIGRATIONS
 from ..adapters.store_trouble import StoreTrouble, read_trouble
 from ..adapters.stored_dead_letters import select as select_letters
 from ..config import hide_password

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from ..errors import DecodeError, NotReplayableError
-from ..messages import control, deliveries, endpoints, handoff, outputs, stats
+from ..messages import checkpoint, control, deliveries, endpoints, handoff, outputs, stats
 from ..messages.calls import CALLS, TrackStatsBatch
 from ..messages.codec import decode
 from ..messages.control import DeadLetter, Input
@@ -79,6 +79,7 @@ REPLAYS: Final[Mapping[type, Enters | Refusal]] = {
     stats.Flush: NEXT_FLUSH,
     stats.FlushTick: NEXT_FLUSH,
     stats.FlushSlice: NEXT_FLUSH,
+    stats.SaveSlice: "the next flush saves what this one did not; there is nothing to do",
     stats.TickTaken: NEXT_FLUSH,
     stats.Close: "the worker still hands over at every flush, so nothing is lost; let it be",
     stats.Retire: "the worker has retired when it was restarted; there is nothing to do",
@@ -105,7 +106,10 @@ REPLAYS: Final[Mapping[type, Enters | Refusal]] = {
     control.AskWorkers: "whoever asked waits no longer; ask again",
     control.Workers: "whoever asked waits no longer; ask again",
     control.WorkerStatus: PART,
+    control.Started: "its process has ended since; there is nothing to do",
     control.Stamped: PART,
+    checkpoint.WorkerRecord: PART,
+    checkpoint.Checkpoint: PART,
     control.DeadLetter: PART,
     stats.WorkerSpec: PART,
     handoff.WorkerFacts: PART,

@@ -8,12 +8,13 @@ from typing import Protocol
 
 from livekit.protocol.analytics import AnalyticsEvent, AnalyticsNodeRooms, AnalyticsStat
 
-from ..messages.checkpoint import Checkpoint, Past
+from ..messages.checkpoint import Checkpoint
 from ..messages.control import DeadLetter, Input
 from ..messages.deliveries import EndedDelivery, KeptDelivery
 from ..messages.endpoints import Endpoint
 from .attempt import Attempt
 from .endpoints import MemoryBook
+from .journal import Past
 from .metrics import Metrics
 
 

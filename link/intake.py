@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 import msgpack
 
+from ..core.journal import Origin
 from ..errors import DecodeError
 from ..messages.calls import Call, TrackStats
 from .batches import Item, Unpacker
@@ -26,8 +27,10 @@ OnDone = Callable[[], None]
 class Shard(Protocol):
     """What the link needs of a running greenroom."""
 
-    def take(self, calls: Sequence[Call], on_done: OnDone) -> None:
+    def take(self, calls: Sequence[Call], on_done: OnDone, origin: Origin | None = None) -> None:
         """Let these calls take effect, in their order, then call `on_done`, on any thread.
+
+        Where there is a journal, `origin` is on the disk with them.
 
         Raises:
             LifecycleError: It was closed, or is broken.
@@ -64,13 +67,17 @@ class Intake:
 
     Args:
         shard: Where calls take effect.
+        had: What it has had in a life before, of each client in their order.
     """
 
-    def __init__(self, shard: Shard) -> None:
+    def __init__(self, shard: Shard, had: Iterable[Origin] = ()) -> None:
         self._shard = shard
         self.unpacker = Unpacker()
         self._sessions: OrderedDict[bytes, _Session] = OrderedDict()
         self.counts: Counter[str] = Counter()
+        for client_id, sequence, routes in had:
+            known = None if routes is None else set(routes)
+            self._remember(self._session(client_id), sequence, known)
 
     def take(self, client_id: bytes, sequence: int, payload: bytes, on_done: OnDone) -> None:
         """Let a whole batch take effect, then call `on_done`; had before: only the latter.
@@ -80,7 +87,7 @@ class Intake:
         """
         session = self._session(client_id)
         items = self._not_had(session, sequence, self.items(payload))
-        self._shard.take(self._read(items), on_done)
+        self._shard.take(self._read(items), on_done, (client_id, sequence, None))
         self._had(session, sequence, None)
 
     def take_part(
@@ -93,8 +100,11 @@ class Intake:
         """
         session = self._session(client_id)
         fresh = [*self._not_had(session, sequence, items)]
-        self._shard.take(self._read(fresh), on_done)
-        self._had(session, sequence, {self.unpacker.route(first) for first, _ in fresh})
+        routes = {self.unpacker.route(first) for first, _ in fresh}
+        had = session.recent.get(sequence, set())
+        origin = (client_id, sequence, None if had is None else sorted(had | routes))
+        self._shard.take(self._read(fresh), on_done, origin)
+        self._had(session, sequence, routes)
 
     def items(self, payload: bytes) -> list[Item]:
         """The items of a payload; of a malformed one, those before that, and it is counted."""

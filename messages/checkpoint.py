@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from ._message import message
 from .ids import GuardID, Incarnation, RoomName, WorkerKey
 
@@ -39,29 +37,3 @@ class Checkpoint:
     metrics: bytes
     changed: tuple[WorkerRecord, ...]
     gone: tuple[Incarnation, ...]  # workers that are retired
-
-
-@dataclass(slots=True)
-class Past:
-    """What there is of a life before.
-
-    Args:
-        position: The last position that was given.
-        at_ns: The last time that was given (Unix ns).
-        checkpoint: Where to begin; its `changed` are all workers. None: from nothing.
-        kept: Webhooks that were kept after it: (endpoint, id of the event).
-        batches: What was had of other processes: (client, sequence, routes or None for all).
-        rows: How many rows the journal has beyond the checkpoint.
-    """
-
-    position: int = 0
-    at_ns: int = 0
-    checkpoint: Checkpoint | None = None
-    kept: frozenset[tuple[str, str]] = frozenset()
-    batches: list[tuple[bytes, int, list[str] | None]] = field(default_factory=list)
-    rows: int = 0
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to take up."""
-        return self.checkpoint is None and not self.rows

@@ -34,6 +34,7 @@ class NodeOptions:
     listen: tuple[str, ...]
     shards: int
     data_dir: Path | None
+    analytics_dir: Path | None
     http: str
     admin_port: int
     bind: str
@@ -67,7 +68,8 @@ def node_settings(options: NodeOptions) -> NodeSettings:
         secret=_secret(directory, listen, options.bind),
         tls=_tls(options.tls_cert, options.tls_key),
         drain_seconds=options.drain_seconds,
-        data_dir=_data_dir(options.data_dir),
+        data_dir=_directory(options.data_dir, "data_dir"),
+        analytics_dir=_directory(options.analytics_dir, "analytics_dir"),
         greenroom=_greenroom(options),
     )
 
@@ -91,16 +93,16 @@ def _secret(directory: Path, listen: tuple[Address, ...], bind: str) -> Secret:
         raise ConfigError(f"listen: {directory}: {error.strerror}") from error
 
 
-def _data_dir(path: Path | None) -> Path | None:
+def _directory(path: Path | None, name: str) -> Path | None:
     """That directory, made if it is not there: better refused now than by each shard."""
     if path is None:
         return None
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"data_dir: {path}: {error.strerror}") from error
+        raise ConfigError(f"{name}: {path}: {error.strerror}") from error
     if not os.access(path, os.W_OK | os.X_OK):
-        raise ConfigError(f"data_dir: {path}: this user may not write there")
+        raise ConfigError(f"{name}: {path}: this user may not write there")
     return path.absolute()
 
 

@@ -35,6 +35,7 @@ class NodeSettings:
         tls: Certificate and key for `tls://`.
         drain_seconds: How long a node that is told to end may take to hand over.
         data_dir: Each shard keeps its part in `shard-N` of it; None: all is in memory.
+        analytics_dir: Each shard writes its analytics to `shard-N.jsonl` there; None: nowhere.
         greenroom: Of each shard.
     """
 
@@ -49,6 +50,7 @@ class NodeSettings:
     tls: ssl.SSLContext | None = field(default=None, repr=False)
     drain_seconds: float = DRAIN_SECONDS
     data_dir: Path | None = None
+    analytics_dir: Path | None = None
     greenroom: Settings = field(default_factory=Settings)
 
     def __post_init__(self) -> None:

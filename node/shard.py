@@ -17,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from thespian.actors import (
@@ -27,11 +28,13 @@ from thespian.actors import (
 )
 
 from .. import __version__
+from ..adapters.analytics import JsonlAnalytics
 from ..errors import GreenroomError
 from ..link.address import Address
 from ..link.intake import Intake
 from ..link.server import LinkServer, LinkSettings
 from ..messages.handoff import WorkerFacts
+from ..runtime.clock import SystemClock
 from ..runtime.limit import Limit
 from ..system import Telemetry
 from .gateway import Gateway
@@ -130,6 +133,13 @@ class ShardHost(Speaking):
             self._running.close(0.0)
 
 
+def _analytics(directory: Path | None, number: int) -> JsonlAnalytics | None:
+    """Where a shard writes its analytics, beside what its lives before wrote."""
+    if directory is None:
+        return None
+    return JsonlAnalytics(directory / f"shard-{number}.jsonl", SystemClock(), appends=True)
+
+
 def shard_name(node_id: str, number: int) -> str:
     """What a shard is called in the whole cluster."""
     return f"{node_id}/{number}"
@@ -151,10 +161,13 @@ class Shard:
         self.number = number
         self._restarts = restarts
         greenroom = replace(settings.greenroom, shard=number)
-        self._telemetry = Telemetry(greenroom, data_dir=settings.shard_dir(number))
+        self._analytics = _analytics(settings.analytics_dir, number)
+        self._telemetry = Telemetry(
+            greenroom, data_dir=settings.shard_dir(number), analytics=self._analytics
+        )
         self.posts = Posts()
         self._guardian: Any = None
-        self._intake = Intake(self._telemetry)
+        self._intake = Intake(self._telemetry, self._telemetry.batches_had())
         self._name = shard_name(greenroom.node_id, number)
         self._mover = ThreadPoolExecutor(1, "greenroom-mover")
         self._gateway = Gateway(self._name, self._intake, self, self.posts.put, time.monotonic)
@@ -172,7 +185,7 @@ class Shard:
                 self._answer,
             )
         except BaseException:
-            self._telemetry.close(0.0)
+            self._telemetry.close(0.0, is_over=False)
             raise
         self._closed = threading.Event()
         self._link.start()
@@ -186,8 +199,10 @@ class Shard:
         self._closed.set()
         limit = Limit(seconds)
         complete = self._link.drain(limit.part(LINK_PART))
-        complete &= self._telemetry.close(limit.left())
+        complete &= self._telemetry.close(limit.left(), is_over=False)
         self._link.close()
+        if self._analytics is not None:
+            self._analytics.close()
         return complete
 
     # ── other shards ─────────────────────────────────────────────────────────────────────────

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from ..core.journal import Group, Journal, Origin
 from ..core.ports import Clock
 from ..messages.calls import TrackStatsBatch
 from ..messages.control import Input, Stamped
@@ -25,40 +25,12 @@ GROUP_MAX: Final = 4_096  # statistics in a group: 30 ms of the dispatch thread
 GROUPS_READY_MAX: Final = 2  # one is being handled, and the next one is there
 
 
-class Journal(Protocol):
-    """Who has the inputs written."""
-
-    def wake(self) -> None:
-        """Something waits: have `take` called soon on the store's thread; any thread."""
-
-    def hurry(self) -> None:
-        """As `wake`; somebody waits for it."""
-
-
-@dataclass(slots=True)
-class Group:
-    """Inputs that are committed together.
-
-    Args:
-        first: The position of the first one; the others follow.
-        at_ns: When they came (Unix ns).
-        inputs: In the order of their positions.
-        origins: What is to be remembered with them, of whoever brought some of them.
-    """
-
-    first: int
-    at_ns: int
-    inputs: list[Input] = field(default_factory=list)
-    origins: list[object] = field(default_factory=list)
-    entries: list[object] = field(default_factory=list, repr=False)  # with their marks
-
-
 class Parcel:
     """Inputs that go into one group, and what is remembered with them."""
 
     __slots__ = ("bodies", "origin")
 
-    def __init__(self, bodies: Sequence[Input], origin: object) -> None:
+    def __init__(self, bodies: Sequence[Input], origin: Origin | None) -> None:
         self.bodies = bodies
         self.origin = origin
 
@@ -138,7 +110,7 @@ class JournaledDoor(Door):
             self._throw_out("closed")
         return True
 
-    def enter_together(self, bodies: Sequence[Input], origin: object) -> None:
+    def enter_together(self, bodies: Sequence[Input], origin: Origin | None) -> None:
         """Queue inputs for the actor that the door leads to: in one group, with their origin.
 
         Those that find the door full are dropped.
@@ -226,7 +198,7 @@ class JournaledDoor(Door):
         waiting, leads_to = self._waiting, self._leads_to
         inputs: list[Input] = []
         entries: list[Any] = []
-        origins: list[object] = []
+        origins: list[Origin] = []
         weight = 0
         while waiting and weight < GROUP_MAX:
             waits: Any = waiting.popleft()
@@ -234,7 +206,8 @@ class JournaledDoor(Door):
                 entries.append(waits)
                 continue
             if type(waits) is Parcel:
-                origins.append(waits.origin)
+                if waits.origin is not None:
+                    origins.append(waits.origin)
                 entries += [(leads_to, body) for body in waits.bodies]
                 inputs += waits.bodies
                 weight += sum(map(_weight, waits.bodies))

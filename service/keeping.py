@@ -21,10 +21,10 @@ from ..adapters.stored_analytics import StoredAnalytics
 from ..adapters.stored_outbox import SqliteOutbox
 from ..config import Settings
 from ..core import metrics_state
+from ..core.journal import Past
 from ..core.metrics import Metrics
 from ..core.ports import AnalyticsService, Clock
 from ..errors import ConfigError, DecodeError, StoreError
-from ..messages.checkpoint import Past
 from ..messages.control import Stamped
 from ..runtime.base import InProcessBase
 from ..runtime.door import Door, OnDrop
@@ -93,14 +93,15 @@ class Keeping:
                 self._journal = Journal(
                     self.store, hold=hold, release=release, batch_seconds=seconds
                 )
-                self.door = self._journal.door = JournaledDoor(
+                self.door = self._entrance = JournaledDoor(
                     base.clock,
                     self._journal,
                     stats_capacity=settings.capacity,
                     hard_capacity=2 * settings.capacity,
                     on_drop=on_drop,
                 )
-                self._journal.door.resume(self.past.position, self.past.at_ns)
+                self._journal.door = self._entrance
+                self._entrance.resume(self.past.position, self.past.at_ns)
             self.outbox = SqliteOutbox(self.store, self.door, metrics, hold=hold, release=release)
             if self._journal is not None:
                 self._keep_outputs(service, hold, release)
@@ -140,7 +141,7 @@ class Keeping:
                 if body is not None and position > after
             ]
             inputs += len(fed)
-            self._journal.door.feed(fed)
+            self._entrance.feed(fed)
             barrier()
             if time.monotonic() - told > PROGRESS_SECONDS:
                 told = time.monotonic()

@@ -7,11 +7,14 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from ..adapters.stored_outbox import SqliteOutbox
+from ..core.journal import Origin
 from ..core.metrics import Metrics
 from ..messages.calls import Call, batched
 from ..messages.handoff import AdoptWorkers, AskReleased, Released, ReleaseRooms, WorkerFacts
 from ..runtime.door import Door, Notice
+from ..runtime.journaled_door import JournaledDoor
 from .calls import TelemetryCalls
+from .keeping import Keeping
 
 STATS_BATCH: Final = 64  # of another process's, as one input: half a millisecond
 
@@ -25,25 +28,39 @@ class SharedCalls(TelemetryCalls):
     _door: Door
     _supervisor: Any  # Thespian's address of it
     _outbox: SqliteOutbox | None
+    _keeping: Keeping | None
 
-    def take(self, calls: Sequence[Call], on_done: Callable[[], None]) -> None:
+    def take(
+        self, calls: Sequence[Call], on_done: Callable[[], None], origin: Origin | None = None
+    ) -> None:
         """Let calls of another process take effect here, in their order; never blocks.
 
         Args:
             calls: As a `TelemetryCalls` makes them; those that find the door full are counted.
             on_done: Called on a thread of greenroom's when they are processed, and their webhooks
                 queued, in a data directory on the disk. Quick, and never raising.
+            origin: Where they come from: with a journal it is remembered with them, see
+                `batches_had`.
 
         Raises:
             SystemClosedError: It was closed before.
             SystemBrokenError: The supervisor was given up.
         """
         self._check_open()
-        for body in batched(calls, STATS_BATCH):
-            self._door.enter(self._supervisor, body)
+        door = self._door
+        bodies = batched(calls, STATS_BATCH)
+        if isinstance(door, JournaledDoor):
+            door.enter_together(tuple(bodies), origin)
+        else:
+            for body in bodies:
+                door.enter(self._supervisor, body)
         outbox = self._outbox
         then = on_done if outbox is None else partial(outbox.when_written, on_done)
-        self._door.mark(Notice(then))
+        door.mark(Notice(then))
+
+    def batches_had(self) -> Sequence[Origin]:
+        """The origins of what was taken in a life before, of each client in their order."""
+        return () if self._keeping is None else self._keeping.past.batches
 
     def lose(self, reason: str, count: int) -> None:
         """Count inputs of another process that could not even enter."""

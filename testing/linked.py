@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from ..core.journal import Origin
 from ..errors import SystemClosedError
 from ..link.address import Address
 from ..link.intake import Intake
@@ -38,7 +39,9 @@ class FakeShard:
         self.is_closed = False
         self._held: list[Callable[[], None]] = []
 
-    def take(self, calls: Sequence[Call], on_done: Callable[[], None]) -> None:
+    def take(
+        self, calls: Sequence[Call], on_done: Callable[[], None], origin: Origin | None = None
+    ) -> None:
         """As `link.intake.Shard`."""
         if self.is_closed:
             raise SystemClosedError("closed")

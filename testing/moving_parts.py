@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from ..core.journal import Origin
 from ..core.placement import Placement, room_route
 from ..link.batches import Packer
 from ..link.intake import Intake
@@ -115,7 +116,7 @@ class FakeShard:
         if self.is_up and self.life is life:
             self.inbox.popleft()()
 
-    def take(self, calls: Sequence[Call], on_done: Work) -> None:
+    def take(self, calls: Sequence[Call], on_done: Work, origin: Origin | None = None) -> None:
         """As `link.intake.Shard`."""
         self._enter(partial(self._process, calls, on_done))
 

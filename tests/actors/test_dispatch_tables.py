@@ -23,6 +23,7 @@ from greenroom.messages.control import (
     Replayed,
     RestartDue,
     Shared,
+    Started,
 )
 from greenroom.messages.endpoints import EndpointInput
 from greenroom.messages.handoff import AskReleased
@@ -40,13 +41,14 @@ def told_of(actor: type[GreenroomActor]) -> set[type]:
 
 def test_the_supervisor_handles_every_call_and_every_dead_letter_that_is_replayed() -> None:
     replayed = set(get_args(Replayed))
-    own = {FlushTick, RestartDue, *get_args(Shared)} | PASSED_ON
+    own = {FlushTick, RestartDue, Started, *get_args(Shared)} | PASSED_ON
     assert set(Supervisor.stamped_handlers) == {*CALLS} | own | replayed
 
 
 def test_the_supervisor_handles_every_report_and_question() -> None:
     reports = {AskWorkers, AskReleased, ChildFailed, Drain, Estate, HeirBegan, DeadEnvelope} | {
         stats.FlushSlice,
+        stats.SaveSlice,
         WorkerClosed,
         stats.SampleSkipped,
     }

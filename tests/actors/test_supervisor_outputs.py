@@ -204,17 +204,26 @@ def test_an_egress_may_bring_webhooks_of_its_own() -> None:
     assert named.event.event == "egress_paused"
 
 
+def key(position: int) -> str:
+    """Of the output of the input at this position."""
+    return f"{position}/{AT_NS}"
+
+
 def test_what_is_for_the_analytics_service_is_passed_on_as_it_is() -> None:
     supervisor = started()
     recorder = supervisor.child(Recorder)
     rooms, stat, event = AnalyticsNodeRooms(), AnalyticsStat(), AnalyticsEvent()
 
     assert supervisor.enter(calls.LocalRoomState(rooms)) == [
-        Sent(recorder, RecordNodeRooms(rooms))
+        Sent(recorder, RecordNodeRooms(rooms, key(1)))
     ]
-    assert supervisor.enter(calls.LocalRoomState(None)) == [Sent(recorder, RecordNodeRooms(None))]
-    assert supervisor.enter(calls.SendStats((stat,))) == [Sent(recorder, RecordStats((stat,)))]
-    assert supervisor.enter(calls.SendEvent(event)) == [Sent(recorder, RecordEvent(event))]
+    assert supervisor.enter(calls.LocalRoomState(None)) == [
+        Sent(recorder, RecordNodeRooms(None, key(2)))
+    ]
+    assert supervisor.enter(calls.SendStats((stat,))) == [
+        Sent(recorder, RecordStats((stat,), key(3)))
+    ]
+    assert supervisor.enter(calls.SendEvent(event)) == [Sent(recorder, RecordEvent(event, key(4)))]
 
 
 def test_the_fate_of_a_webhook_becomes_an_event() -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.adapters.database import DATABASE_NAME, MIGRATIONS
+from greenroom.adapters.database import DATABASE_NAME
 from greenroom.adapters.dead_letters import (
     DeadLetters,
     DeadLetterStatistics,
@@ -21,6 +21,7 @@ from greenroom.adapters.dead_letters import (
     MemoryDeadLetters,
 )
 from greenroom.adapters.reporter import LoggingReporter
+from greenroom.adapters.schema import MIGRATIONS
 from greenroom.adapters.store import Store
 from greenroom.adapters.stored_dead_letters import SqliteDeadLetters
 from greenroom.core.metrics import Metrics

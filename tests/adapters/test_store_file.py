@@ -16,9 +16,9 @@ import pytest
 from greenroom.adapters.database import (
     DATABASE_NAME,
     LOCK_NAME,
-    MIGRATIONS,
     open_beside,
 )
+from greenroom.adapters.schema import MIGRATIONS
 from greenroom.adapters.store import Store
 from greenroom.errors import ConfigError, StoreError
 from greenroom.testing.patience import PATIENCE_SECONDS

@@ -10,6 +10,7 @@ import pytest
 
 from greenroom.adapters.database import DATABASE_NAME, DirectoryLock, holder
 from greenroom.adapters.endpoint_book import LastingBook
+from greenroom.adapters.schema import MIGRATIONS
 from greenroom.adapters.store_trouble import TroubleFile
 from greenroom.adapters.stored_dead_letters import SqliteDeadLetters
 from greenroom.cli.app import run
@@ -58,7 +59,7 @@ def test_a_directory_in_use_is_told_with_its_process_and_each_endpoint(
     found = status(tmp_path, capsys)
 
     assert found["process"] == str(os.getpid())
-    assert found["schema"] == 4
+    assert found["schema"] == len(MIGRATIONS)
     assert found["bytes"]["greenroom.db"] > 0
     assert found["dead_letters"] == {"total": 1, "new": 1}
     rows = {row["id"]: row for row in found["endpoints"]}
@@ -87,7 +88,7 @@ def test_a_directory_that_nobody_uses_is_told_and_left_free(
     assert run(["status", "--data-dir", str(tmp_path)]) == 0
 
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1:3] == ["held by         no process", "schema          4"]
+    assert lines[1:3] == ["held by         no process", f"schema          {len(MIGRATIONS)}"]
     assert lines[4] == "dead letters    1 (1 new)"
     head = "endpoint state pending oldest pending delivered dead url reason"
     assert " ".join(lines[6].split()) == head

@@ -35,6 +35,7 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NodeOptions:
         config=None,
         listen=(f"unix:{tmp_path}/run",),
         shards=2,
+        analytics_dir=None,
         data_dir=None,
         http="127.0.0.1:0",
         admin_port=7881,
