@@ -193,7 +193,7 @@ class JournalReader:
                 raise ValueError(f"{type(found).__name__} is no input that is journaled")
             journaled: Input = found
             return journaled
-        if type(entry[0]) is tuple:
+        if not entry or type(entry[0]) is tuple:
             return TrackStatsBatch(tuple(map(self._call, entry)))
         return self._call(entry)
 

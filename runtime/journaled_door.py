@@ -159,8 +159,11 @@ class JournaledDoor(Door):
         """Queue a mark behind all that has entered."""
         with self._lock:
             self._marks_set += 1
-            self._waiting.append(mark)
-        if isinstance(mark, Notice):
+            is_behind = self.has_unwritten  # else the journal need not be woken for it
+            (self._waiting if is_behind else self._ready).append(mark)
+        if not is_behind:
+            self._ring()
+        elif isinstance(mark, Notice):
             self._journal.wake()
         else:
             self._journal.hurry()
