@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import os
 import select as polling
 import sqlite3
 import sys
@@ -26,6 +27,8 @@ from .webhook_text import add_row, new_table
 LOOK_SECONDS: Final = 0.2
 COUNT: Final = 20
 COUNT_MAX: Final = 100_000
+WIDE: Final = 120  # characters; a narrower terminal has no room for even columns
+UNFOLDED: Final = 200
 NUMBERS: Final = ("position",)
 
 
@@ -180,7 +183,9 @@ class _Printer:
     def __init__(self, *, as_json: bool, with_shard: bool) -> None:
         self._as_json = as_json
         self._with_shard = with_shard
-        self._console = Console(highlight=False)
+        # what a pipe takes is searched by lines
+        folded = sys.stdout.isatty() or "COLUMNS" in os.environ
+        self._console = Console(highlight=False, width=None if folded else UNFOLDED)
         self.shown = False
         self.damaged = False
 
@@ -202,8 +207,9 @@ class _Printer:
         columns = ("shard", *COLUMNS) if self._with_shard else COLUMNS
         table = new_table(*columns, right=NUMBERS)
         table.show_header = not self.shown
-        for column in table.columns:  # so that what follows stands below it
-            column.min_width = WIDTHS.get(str(column.header))
+        if self._console.width >= WIDE:
+            for column in table.columns:  # so that what follows stands below it
+                column.min_width = WIDTHS.get(str(column.header))
         for line in lines:
             cells = (line.position, *table_row(line.at_ns, line.found))
             add_row(table, (line.shard, *cells) if self._with_shard else cells)

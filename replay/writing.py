@@ -22,6 +22,7 @@ from .arguments import ENUMS
 from .recording import LINE_BYTES_MAX
 
 KEYS_KEPT: Final = 10_000  # tracks whose key is written out once
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 _WORD_BEGINS: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 # the method of `TelemetryService` that makes the message: APICall, api_call
@@ -43,7 +44,7 @@ def call_line(call: Call, at_ns: int) -> str:
     """
     at = at_ns / NS_PER_SECOND  # read back exactly for a hundred days
     line = {"at": at, "call": METHODS[type(call)], "args": to_json(call)}
-    text = json.dumps(line, separators=(",", ":")) + "\n"  # ASCII: a character is a byte
+    text = _encode(line) + "\n"  # ASCII: a character is a byte
     if len(text) > LINE_BYTES_MAX:
         raise ValueError(f"a line of {len(text)} bytes; {LINE_BYTES_MAX} can be read")
     return text
