@@ -34,6 +34,13 @@ class Course:
     ticks_before: int = 0
     ticks: list[int] = field(default_factory=list)
 
+    @property
+    def began_with_interval(self) -> bool:
+        """Whether the first call came in the first half of an interval, as far as is known."""
+        if self.first_ns is None:
+            return False
+        return not self.ticks or self.ticks[0] - self.first_ns > INTERVAL_NS // 2
+
     def call(self, at_ns: int) -> None:
         """A call came."""
         if self.first_ns is None:
@@ -91,7 +98,9 @@ def plan_flushes(courses: Sequence[Course]) -> FlushPlan:
     ticks = [tick for course in courses for tick in course.ticks]
     dues: tuple[tuple[int | None, ...], ...] = tuple(() for _ in courses)
     if ticks:
-        late = (_late_ns(tick, ticks[0]) for tick in ticks)
+        # no flush may come between the calls before the first tick, either
+        early = (course.first_ns for course in courses if course.began_with_interval)
+        late = (_late_ns(one, ticks[0]) for one in (*ticks, *filter(None, early)))
         phase_ns = ticks[0] + min(one for one in late if abs(one) <= LATE_NS_MAX)
         dues = tuple(_dues(course.ticks, phase_ns) for course in courses)
     firsts = [_first_ns(*pair) for pair in zip(courses, dues, strict=True) if pair[0].first_ns]
