@@ -138,7 +138,7 @@ def tail(
         lots = _lots(tails, count, follow=follow)
         for lot in lots:
             show(lot)
-    if not show.shown and not as_json:
+    if not (show.shown or as_json or follow):
         with standard_output():
             typer.echo("the journal is empty")
     if show.damaged:
