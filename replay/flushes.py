@@ -26,12 +26,14 @@ class Course:
         first_ns: The first call; None: there is none.
         last_ns: The last call.
         ticks_before: How many ticks came before the first call.
+        ticks_until: How many came before the last one.
         ticks: All of them.
     """
 
     first_ns: int | None = None
     last_ns: int = 0
     ticks_before: int = 0
+    ticks_until: int = 0
     ticks: list[int] = field(default_factory=list)
 
     @property
@@ -45,7 +47,7 @@ class Course:
         """A call came."""
         if self.first_ns is None:
             self.first_ns, self.ticks_before = at_ns, len(self.ticks)
-        self.last_ns = at_ns
+        self.last_ns, self.ticks_until = at_ns, len(self.ticks)
 
     def tick(self, at_ns: int) -> None:
         """A tick came."""
@@ -140,10 +142,9 @@ def _different(course: Course, dues: Sequence[int | None], start_ns: int) -> int
     """Only flushes between two calls count: around them nothing can differ."""
     if course.first_ns is None:
         return 0
-    first_ns, last_ns = course.first_ns, course.last_ns
+    first_ns = _first_ns(course, dues)
+    last_ns = Clamp(dues[course.ticks_until :]).at(course.last_ns)
     flushes = (last_ns - start_ns) // INTERVAL_NS - (first_ns - start_ns) // INTERVAL_NS
-    inside = [
-        due for due, tick in zip(dues, course.ticks, strict=True) if first_ns < tick <= last_ns
-    ]
-    met = sum(due is not None and first_ns < due <= last_ns for due in inside)
-    return max(flushes - met, 0) + sum(due is None for due in inside)
+    inside = dues[course.ticks_before : course.ticks_until]
+    unmet = inside.count(None)
+    return max(flushes - (len(inside) - unmet), 0) + unmet
