@@ -15,6 +15,7 @@ from ..errors import GreenroomError
 from .conformance import conformance
 from .data_dir import EXAMPLE_DIR
 from .dead_letters import dead_letters
+from .journal import journal
 from .output import NAME as OUTPUT_NAME
 from .replay import replay
 from .serve import serve
@@ -43,6 +44,7 @@ app.command(epilog=f"Example: greenroom status {EXAMPLE_DIR}, or greenroom statu
 )
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(dead_letters, name="dead-letters")
+app.add_typer(journal, name="journal")
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001  # typer's form of a callback

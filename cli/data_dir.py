@@ -17,6 +17,7 @@ from ..adapters.database import DATABASE_NAME, UNSTORABLE, open_beside
 from ..core.times import NS_PER_SECOND
 from ..errors import ConfigError, StoreError
 
+SHARD: Final = re.compile(r"shard-([0-9]{1,9})")  # node.settings makes them
 ID_MAX: Final = 2**63 - 1  # SQLite's
 EXAMPLE_DIR: Final = "--data-dir /var/lib/greenroom"
 
@@ -60,6 +61,21 @@ def opened(data_dir: Path, *, write: bool = False) -> Iterator[sqlite3.Connectio
         raise typer.BadParameter(f"nothing can be like that: {error}") from error
     except sqlite3.Error as error:
         raise StoreError(data_dir / DATABASE_NAME, str(error)) from error
+
+
+def shard_dirs(data_dir: Path) -> dict[str, Path]:
+    """The data directories of a node's shards by name, in order; else this one, without a name.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    if not (data_dir / DATABASE_NAME).is_file():
+        found = ((SHARD.fullmatch(path.name), path) for path in data_dir.iterdir())
+        shards = sorted((int(match[1]), path) for match, path in found if match)
+        named = {path.name: path for _, path in shards if (path / DATABASE_NAME).is_file()}
+        if named:
+            return named
+    return {"": data_dir}
 
 
 def safe(text: str) -> str:

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
 from threading import Event, current_thread, main_thread
@@ -33,6 +34,16 @@ class Policy(StrEnum):
 
     DEFAULT = "default"
     LIVEKIT = "livekit"
+
+
+def _seconds(text: str) -> Decimal:
+    """A float has no room for the nanoseconds of today."""
+    try:
+        seconds = Decimal(text)
+        float(seconds)  # refuses a signalling NaN
+    except (InvalidOperation, ValueError):
+        raise typer.BadParameter(f"{text!r} is not a number of seconds") from None
+    return seconds
 
 
 def replay(
@@ -88,11 +99,12 @@ def replay(
         typer.Option(help="Draw a picture of the call into this .png, .svg or .pdf file."),
     ] = None,
     start_unix: Annotated[
-        float | None,
+        Decimal | None,
         typer.Option(
             metavar="SECONDS",
-            help="Unix time at which the recording began.",
+            help="Unix time at which the recording began, to the nanosecond.",
             show_default="what its messages say",
+            parser=_seconds,
         ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show the summary only.")] = False,

@@ -109,9 +109,11 @@ class StatsKey:
     def from_names(cls, named: Mapping[str, object]) -> Self:
         """Read the form of a recording: the seven fields, enums by NAME.
 
+        A number is taken only where the enum has no name for it: a newer host's.
+
         Raises:
             TypeError: A field is missing, unknown or of the wrong type.
-            ValueError: An enum has no such name.
+            ValueError: An enum has no such name, or the number does not fit 32 bits.
         """
         expected = {field.name for field in fields(cls)}
         if named.keys() != expected:
@@ -162,6 +164,8 @@ def checked_number(value: object, name: str) -> int:
 
 
 def _enum_number(text: object, name: str) -> int:
+    if type(text) is int and text not in KEY_ENUMS[name].values():
+        return checked_number(text, f"key.{name}")
     if not isinstance(text, str):
         raise TypeError(f"key.{name}: expected an enum name, got {type(text).__name__}")
     try:

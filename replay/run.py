@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -26,7 +28,7 @@ from ..core.metric_specs import (
     WEBHOOK_DISPATCH_TOTAL,
 )
 from ..core.ports import AnalyticsService
-from ..core.times import NS_PER_SECOND, to_ns
+from ..core.times import NS_PER_SECOND
 from ..errors import ConfigError, RecordingError
 from ..launch import start
 from ..runtime.clock import VirtualClock
@@ -64,7 +66,7 @@ class ReplayOptions:
 
     path: Path
     speed: float | None = None
-    start_unix: float | None = None
+    start_unix: float | Decimal | None = None
     webhook_urls: tuple[str, ...] = ()
     api_key: str = ""
     api_secret: str = field(default="", repr=False)
@@ -297,9 +299,9 @@ def _load_picture(path: Path) -> ModuleType:
     return picture
 
 
-def _start_ns(wanted: float | None, found_ns: int | None) -> int:
+def _start_ns(wanted: float | Decimal | None, found_ns: int | None) -> int:
     if wanted is None:
         return time.time_ns() if found_ns is None else found_ns
-    if not 0 <= wanted * NS_PER_SECOND < LATEST_NS:
+    if not (math.isfinite(wanted) and 0 <= wanted * NS_PER_SECOND < LATEST_NS):
         raise ConfigError(f"start_unix: expected Unix seconds of a time before 2100, got {wanted}")
-    return to_ns(wanted)
+    return round(wanted * NS_PER_SECOND)

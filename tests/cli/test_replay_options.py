@@ -106,6 +106,15 @@ def test_the_start_may_be_given(tmp_path: Path) -> None:
     assert line["event"]["timestamp"] == "2001-09-09T01:46:42Z"
 
 
+def test_the_start_may_be_given_to_the_nanosecond(tmp_path: Path) -> None:
+    path, file = write(tmp_path / "a", ENDED), tmp_path / "analytics.jsonl"
+    start = "1795473543.636366603"  # a float of today has steps of 200 ns
+
+    run(["replay", str(path), "-q", "--start-unix", start, "--analytics-out", str(file)])
+
+    assert read(file)[0]["event"]["timestamp"] == "2026-11-23T22:39:05.636366603Z"
+
+
 def test_the_start_follows_from_the_recording_otherwise(tmp_path: Path) -> None:
     path, file = write(tmp_path / "a", STARTED, ENDED), tmp_path / "analytics.jsonl"
 
@@ -173,6 +182,9 @@ def test_without_one_good_line_there_is_the_error_only(
         (["--plot", "no/folder/call.png"], "plot: no folder no/folder"),
         (["--metrics-out", "no/folder/m.txt"], "--metrics-out: no folder"),
         (["--start-unix", "-1"], "start_unix: expected Unix seconds"),
+        (["--start-unix", "noon"], "'noon' is not a number of seconds"),
+        (["--start-unix", "sNaN"], "'sNaN' is not a number of seconds"),
+        (["--start-unix", "1e999"], "start_unix: expected Unix seconds"),
         (["--start-unix", "nan"], "start_unix: expected Unix seconds"),
         (["--policy", "hope"], "'hope' is not one of"),
         (["--nonsense"], "No such option"),

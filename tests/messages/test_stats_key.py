@@ -154,9 +154,13 @@ def test_a_name_that_an_enum_has_not_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["stream_type", "track_source", "track_type"])
-def test_an_enum_of_a_named_key_is_given_by_name_only(name: str) -> None:
+def test_an_enum_of_a_named_key_is_given_by_name_if_it_has_one(name: str) -> None:
     with pytest.raises(TypeError, match=f"^key.{name}: expected an enum name, got int"):
         StatsKey.from_names({**NAMED, name: 1})
+
+    assert getattr(StatsKey.from_names({**NAMED, name: 99}), name) == 99
+    with pytest.raises(ValueError, match=f"^key.{name}: .* does not fit 32 bits"):
+        StatsKey.from_names({**NAMED, name: 2**31})
 
 
 @given(st.text())
