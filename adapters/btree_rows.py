@@ -82,7 +82,7 @@ class PageReader:
         if content is None:
             raise DamagedError(f"page {number} is not there, or the disk does not give it")
         start = self._start(number)
-        kind, _, count, begin = struct.unpack_from(">BHHH", content, start)
+        kind, _, count = struct.unpack_from(">BHH", content, start)
         is_node = kind in (INDEX_NODE, TABLE_NODE)
         if not is_node and kind not in (INDEX_LEAF, TABLE_LEAF):
             raise DamagedError(f"page {number} is overwritten")
@@ -91,10 +91,9 @@ class PageReader:
             raise DamagedError(f"page {number} is overwritten")
         rows: list[Cell | str] = []
         children: list[int] = []
-        begin = max(begin, offset + 2 * count)
         for index, at in enumerate(struct.unpack_from(f">{count}H", content, offset)):
             try:
-                if not begin <= at < self._usable:
+                if not offset + 2 * count <= at < self._usable:
                     raise DamagedError("it is outside of the page")
                 if is_node:
                     children.append(int.from_bytes(content[at : at + 4], "big"))

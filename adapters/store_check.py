@@ -1,0 +1,356 @@
+"""Whether the files of a data directory are whole: every finding is named, nothing is changed."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, TypeAlias
+from urllib.parse import quote
+
+from .database import BUSY_SECONDS, DATABASE_NAME, MIGRATIONS, holder
+from .journal_rows import DamagedRow, select
+from .page_image import MAGIC, PageImage
+from .salvage import schema_version
+from .store_errors import StoreErrorKind, kind_of
+from .table_shapes import definitions, schema, shapes
+
+MESSAGES_MAX: Final = 100  # of SQLite's integrity_check
+REPAIR: Final = "stop greenroom and run `greenroom store repair`"
+
+OnStep: TypeAlias = Callable[[str], None]
+
+
+class FindingKind(StrEnum):
+    """What is the matter."""
+
+    MISSING = "missing"  # the database's file
+    NOT_A_FILE = "not_a_file"
+    EMPTY = "empty"
+    NOT_A_DATABASE = "not_a_database"
+    TRUNCATED = "truncated"
+    UNREADABLE = "unreadable"  # by the disk, or without permission
+    MALFORMED = "malformed"
+    LOG = "log"  # the write-ahead log
+    SCHEMA = "schema"
+    OLDER = "older"
+    NEWER = "newer"
+    ROWS = "rows"  # with values that no greenroom wrote
+    JOURNAL_ROW = "journal_row"
+    JOURNAL_OVERLAP = "journal_overlap"
+    BUSY = "busy"
+
+
+class Severity(StrEnum):
+    """How bad it is."""
+
+    NOTE = "note"
+    DAMAGE = "damage"
+    UNUSABLE = "unusable"  # nothing can be said, or not by this greenroom
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it should be, and what to do next."""
+
+    kind: FindingKind
+    severity: Severity
+    text: str
+    advice: str
+
+
+@dataclass(slots=True)
+class JournalSummary:
+    """The journal; positions are 0 while there is none."""
+
+    first: int = 0
+    last: int = 0
+    rows: int = 0
+    inputs: int = 0
+    damaged: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class StoreReport:
+    """What was found in one directory.
+
+    Args:
+        directory: It.
+        process: The pid of the one that holds it; empty: nobody.
+        schema: Version of the database; None: it cannot be read.
+        is_intact: SQLite's integrity_check; None: it could not be asked.
+        tables: Rows of each table; None: they cannot be counted.
+        journal: None: there is no such table, or it cannot be read.
+        checkpoint: Its position; None: there is none.
+        findings: In the order in which they came up.
+    """
+
+    directory: Path
+    process: str = ""
+    schema: int | None = None
+    is_intact: bool | None = None
+    tables: dict[str, int | None] = field(default_factory=dict)
+    journal: JournalSummary | None = None
+    checkpoint: int | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+    def has(self, severity: Severity) -> bool:
+        """Whether one of the findings is that bad."""
+        return any(one.severity is severity for one in self.findings)
+
+    def add(
+        self,
+        kind: FindingKind,
+        text: str,
+        advice: str = REPAIR,
+        severity: Severity = Severity.DAMAGE,
+    ) -> None:
+        """One more finding."""
+        self.findings.append(Finding(kind, severity, text, advice))
+
+
+def store_directories(data_dir: Path) -> list[Path]:
+    """Where databases are: the directory itself, or each shard's of a node's."""
+    shards = [one for one in data_dir.glob("shard-*") if one.is_dir()]
+    shards.sort(key=lambda one: (len(one.name), one.name))
+    return shards if shards and not has_store(data_dir) else [data_dir, *shards]
+
+
+def has_store(directory: Path) -> bool:
+    """Whether a database, or what is left of one, is there."""
+    return any((directory / f"{DATABASE_NAME}{more}").exists() for more in ("", "-wal"))
+
+
+def check_store(directory: Path, on_step: OnStep = lambda _: None) -> StoreReport:
+    """Look at one directory, beside a running process or without one.
+
+    Args:
+        directory: Of one process.
+        on_step: Is told what is looked at next.
+    """
+    report = StoreReport(directory, _holder(directory))
+    _check(report, on_step)
+    if not report.process and (now := _holder(directory)):  # it began to write meanwhile
+        report = StoreReport(directory, now)
+        _check(report, on_step)
+    return report
+
+
+def _holder(directory: Path) -> str:
+    try:
+        return holder(directory)
+    except OSError:
+        return ""
+
+
+def _check(report: StoreReport, on_step: OnStep) -> None:
+    path = report.directory / DATABASE_NAME
+    try:
+        if path.exists() and not path.is_file():
+            text = f"{path.name} is no file"
+            advice = "move it away; greenroom makes a new database at its next start"
+            report.add(FindingKind.NOT_A_FILE, text, advice, Severity.UNUSABLE)
+            return
+        on_step("pages")
+        with closing(PageImage(path)) as image:
+            if not _check_files(report, path, image):
+                return
+            on_step("database")
+            with _opened(report, path, image) as connection:
+                _check_database(report, connection, on_step)
+    except OSError as error:
+        text = f"{error.filename or path}: {error.strerror or error}"
+        advice = "see to the disk, or to the permission to read, and check again"
+        report.add(FindingKind.UNREADABLE, text, advice, Severity.UNUSABLE)
+    except sqlite3.Error as error:
+        _add_error(report, "it cannot be opened", error)
+
+
+def _check_files(report: StoreReport, path: Path, image: PageImage) -> bool:
+    """Whether SQLite is to be asked as well."""
+    log = image.log
+    if not report.process:  # else all of this may change while it is looked at
+        _check_log(report, image)
+    restore = f"put a backup back, or {REPAIR}"
+    if not path.exists():
+        what = "but its write-ahead log is there" if log.offsets else "nor has its log any page"
+        report.add(FindingKind.MISSING, f"{path.name} is not there, {what}", restore)
+        return False
+    if not image.file_size:
+        severity = Severity.DAMAGE if log.offsets else Severity.NOTE
+        advice = restore if log.offsets else "greenroom makes a new database at its next start"
+        report.add(FindingKind.EMPTY, f"{path.name} is empty", advice, severity)
+        return False
+    if not image.header.startswith(MAGIC):
+        report.add(FindingKind.NOT_A_DATABASE, f"{path.name} does not begin as a database does")
+        return False
+    if image.missing and not report.process:
+        size = image.page_size
+        text = f"{path.name} is cut off: {image.missing} of {image.page_count} pages of {size}"
+        report.add(FindingKind.TRUNCATED, f"{text} bytes are missing at its end")
+    said, is_of = schema_version(image)
+    report.schema = said
+    if said > len(MIGRATIONS) == is_of or (said != is_of):
+        report.add(FindingKind.SCHEMA, f"it says schema {said}, and has the tables of {is_of}")
+        return True
+    if said > len(MIGRATIONS):
+        text = f"written by a newer greenroom (schema {said}; this one has {len(MIGRATIONS)})"
+        advice = "check it with that greenroom"
+        report.add(FindingKind.NEWER, text, advice, Severity.UNUSABLE)
+    elif said < len(MIGRATIONS):
+        text = f"written by an older greenroom (schema {said}; this one has {len(MIGRATIONS)})"
+        advice = "start greenroom with it once, which brings it up to date"
+        report.add(FindingKind.OLDER, text, advice, Severity.NOTE)
+    return True
+
+
+def _check_log(report: StoreReport, image: PageImage) -> None:
+    log, name = image.log, f"{DATABASE_NAME}-wal"
+    if log.is_header_damaged:
+        report.add(FindingKind.LOG, f"{name}: its head is damaged, so SQLite would pass it over")
+    if log.damaged:
+        text = f"{name}: {log.damaged} damaged pages, and what is behind them SQLite passes over"
+        report.add(FindingKind.LOG, text)
+    if log.gone:
+        text = f"{name}: the last {log.gone} pages that were committed are not in it"
+        report.add(FindingKind.LOG, text, f"put it back if you have it, or {REPAIR}")
+    elif log.torn and not log.damaged and not log.is_header_damaged:
+        text = f"{name} ends with {log.torn} torn pages, as a crash in the middle of a write does"
+        advice = "nothing: what was committed before is there"
+        report.add(FindingKind.LOG, text, advice, Severity.NOTE)
+
+
+@contextmanager
+def _opened(report: StoreReport, path: Path, image: PageImage) -> Iterator[sqlite3.Connection]:
+    """The database for SQLite, in a way that changes no file.
+
+    Without a process that holds them, even to read would make files, or delete them: so the file
+    is opened as one that never changes, or a copy that has the log's pages in it.
+    """
+    if report.process:
+        with closing(_connect(path, "mode=ro")) as connection:
+            yield connection
+        return
+    if not image.log.offsets:
+        with closing(_connect(path, "mode=ro&immutable=1")) as connection:
+            yield connection
+        return
+    with tempfile.NamedTemporaryFile(prefix="greenroom-check-") as copy:
+        if unread := image.write_to(copy):
+            report.add(FindingKind.UNREADABLE, f"{unread} pages cannot be read from the disk")
+        with closing(_connect(Path(copy.name), "mode=ro&immutable=1")) as connection:
+            yield connection
+
+
+def _connect(path: Path, options: str) -> sqlite3.Connection:
+    uri = f"file:{quote(str(path.absolute()))}?{options}"
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+
+
+def _check_database(
+    report: StoreReport, connection: sqlite3.Connection, on_step: OnStep
+) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if report.schema is None or report.process:
+        report.schema = version
+    on_step("integrity")
+    try:
+        found = connection.execute(f"PRAGMA integrity_check({MESSAGES_MAX})").fetchall()
+        messages = [str(text) for (text,) in found if text != "ok"]
+        report.is_intact = not messages
+        if messages:
+            more = f", and {len(messages) - 1} more" if len(messages) > 1 else ""
+            first = " ".join(messages[0].split())
+            report.add(FindingKind.MALFORMED, f"integrity_check: {first}{more}")
+        there = definitions(connection)
+    except sqlite3.Error as error:
+        report.is_intact = None if kind_of(error) is StoreErrorKind.LOCKED else False
+        _add_error(report, "integrity_check", error)
+        return
+    if version > len(MIGRATIONS):
+        return
+    known = schema(version)
+    wrong = sorted(name for name, text in known.items() if there.get(name, "") != text)
+    if wrong and all(one.kind is not FindingKind.SCHEMA for one in report.findings):
+        names = ", ".join(wrong)
+        report.add(FindingKind.SCHEMA, f"not as greenroom makes them: {names}")
+    for name in shapes(version):
+        if name in there:
+            on_step(name)
+            report.tables[name] = _count(report, connection, name, version)
+    if "journal" in there and "journal" in known:
+        on_step("journal")
+        _check_journal(report, connection)
+
+
+def _count(
+    report: StoreReport, connection: sqlite3.Connection, name: str, version: int
+) -> int | None:
+    """Read every row: SQLite does not mind values that greenroom could not use."""
+    shape, count, bad = shapes(version)[name], 0, 0
+    first = ""
+    connection.text_factory = _text
+    columns = ", ".join(column.name for column in shape.columns)
+    try:
+        for row in connection.execute(f"SELECT {columns} FROM {name}"):
+            count += 1
+            if why := shape.misfit(row):
+                bad, first = bad + 1, first or why
+    except sqlite3.Error as error:
+        _add_error(report, name, error)
+        return None
+    finally:
+        connection.text_factory = str
+    if bad:
+        report.add(FindingKind.ROWS, f"{name}: {bad} of {count} rows are damaged: {first}")
+    return count
+
+
+def _text(raw: bytes) -> str | bytes:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw  # which fits no column of text
+
+
+def _check_journal(report: StoreReport, connection: sqlite3.Connection) -> None:
+    journal, end = JournalSummary(), 0
+    try:
+        for row in select(connection):
+            journal.rows += 1
+            journal.first = journal.first or row.first
+            if row.first <= end:
+                text = f"journal: the row at position {row.first} overlaps the one before"
+                report.add(FindingKind.JOURNAL_OVERLAP, text)
+            if isinstance(row, DamagedRow):
+                journal.damaged[row.first] = row.error
+                end = max(end, row.first)
+                continue
+            journal.inputs += sum(one is not None for one in row.inputs)
+            end = max(end, row.last)
+        journal.last = end
+        position = connection.execute("SELECT position FROM checkpoint").fetchone()
+        report.checkpoint = None if position is None else position[0]
+        report.journal = journal
+    except (sqlite3.Error, OverflowError) as error:
+        _add_error(report, "journal", error)
+    for first, why in journal.damaged.items():
+        text = f"journal: the row at position {first} is damaged: {why}"
+        report.add(FindingKind.JOURNAL_ROW, text)
+
+
+def _add_error(report: StoreReport, doing: str, error: Exception) -> None:
+    kind = kind_of(error)
+    text = f"{doing}: {error}"
+    if kind is StoreErrorKind.LOCKED:
+        advice = "check again when whoever writes it is done"
+        report.add(FindingKind.BUSY, text, advice, Severity.UNUSABLE)
+    elif kind is StoreErrorKind.IO:
+        advice = f"see to the disk; then {REPAIR}"
+        report.add(FindingKind.UNREADABLE, text, advice)
+    else:
+        report.add(FindingKind.MALFORMED, text)
