@@ -10,7 +10,7 @@ from typing import Final
 
 from .btree_rows import INDEX_LEAF, TABLE_LEAF, TABLE_NODE, Cell, DamagedError, PageReader, walk
 from .database import MIGRATIONS, transaction
-from .journal_rows import DamagedRow, JournalReader
+from .journal_rows import DamagedRow, JournalReader, select
 from .page_image import PageImage
 from .table_shapes import SEQUENCE_TABLE, Row, TableShape, new_schema, schema, shapes
 
@@ -126,7 +126,23 @@ def fill(connection: sqlite3.Connection, image: PageImage, version: int) -> Salv
             _raise_last_id(connection, name, last_id)
         if "sequences" in tables:
             salvaged.counted_anew = connection.execute(_COUNT_ANEW).rowcount
+        if "journal" in tables:
+            _leave_out_overlaps(connection, salvaged)
     return salvaged
+
+
+def _leave_out_overlaps(connection: sqlite3.Connection, salvaged: Salvaged) -> None:
+    """No position has two inputs: a row that begins within another is of some other time."""
+    end, overlapping = 0, []
+    for row in select(connection):
+        if row.first <= end:
+            overlapping.append((row.first,))
+        elif not isinstance(row, DamagedRow):
+            end = row.last
+    connection.executemany("DELETE FROM journal WHERE first = ?", overlapping)
+    for (first,) in overlapping:
+        salvaged.lost.append(Lost("journal", f"position {first}: it overlaps the row before"))
+        salvaged.kept["journal"] -= 1
 
 
 def _insert(

@@ -5,9 +5,7 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
-from enum import StrEnum
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import quote
@@ -17,100 +15,12 @@ from .journal_rows import DamagedRow, select
 from .page_image import MAGIC, PageImage
 from .salvage import schema_version
 from .store_errors import StoreErrorKind, kind_of
+from .store_report import REPAIR, FindingKind, JournalSummary, Severity, StoreReport
 from .table_shapes import definitions, schema, shapes
 
 MESSAGES_MAX: Final = 100  # of SQLite's integrity_check
-REPAIR: Final = "stop greenroom and run `greenroom store repair`"
 
 OnStep: TypeAlias = Callable[[str], None]
-
-
-class FindingKind(StrEnum):
-    """What is the matter."""
-
-    MISSING = "missing"  # the database's file
-    NOT_A_FILE = "not_a_file"
-    EMPTY = "empty"
-    NOT_A_DATABASE = "not_a_database"
-    TRUNCATED = "truncated"
-    UNREADABLE = "unreadable"  # by the disk, or without permission
-    MALFORMED = "malformed"
-    LOG = "log"  # the write-ahead log
-    SCHEMA = "schema"
-    OLDER = "older"
-    NEWER = "newer"
-    ROWS = "rows"  # with values that no greenroom wrote
-    JOURNAL_ROW = "journal_row"
-    JOURNAL_OVERLAP = "journal_overlap"
-    BUSY = "busy"
-
-
-class Severity(StrEnum):
-    """How bad it is."""
-
-    NOTE = "note"
-    DAMAGE = "damage"
-    UNUSABLE = "unusable"  # nothing can be said, or not by this greenroom
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that is not as it should be, and what to do next."""
-
-    kind: FindingKind
-    severity: Severity
-    text: str
-    advice: str
-
-
-@dataclass(slots=True)
-class JournalSummary:
-    """The journal; positions are 0 while there is none."""
-
-    first: int = 0
-    last: int = 0
-    rows: int = 0
-    inputs: int = 0
-    damaged: dict[int, str] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class StoreReport:
-    """What was found in one directory.
-
-    Args:
-        directory: It.
-        process: The pid of the one that holds it; empty: nobody.
-        schema: Version of the database; None: it cannot be read.
-        is_intact: SQLite's integrity_check; None: it could not be asked.
-        tables: Rows of each table; None: they cannot be counted.
-        journal: None: there is no such table, or it cannot be read.
-        checkpoint: Its position; None: there is none.
-        findings: In the order in which they came up.
-    """
-
-    directory: Path
-    process: str = ""
-    schema: int | None = None
-    is_intact: bool | None = None
-    tables: dict[str, int | None] = field(default_factory=dict)
-    journal: JournalSummary | None = None
-    checkpoint: int | None = None
-    findings: list[Finding] = field(default_factory=list)
-
-    def has(self, severity: Severity) -> bool:
-        """Whether one of the findings is that bad."""
-        return any(one.severity is severity for one in self.findings)
-
-    def add(
-        self,
-        kind: FindingKind,
-        text: str,
-        advice: str = REPAIR,
-        severity: Severity = Severity.DAMAGE,
-    ) -> None:
-        """One more finding."""
-        self.findings.append(Finding(kind, severity, text, advice))
 
 
 def store_directories(data_dir: Path) -> list[Path]:
@@ -132,12 +42,15 @@ def check_store(directory: Path, on_step: OnStep = lambda _: None) -> StoreRepor
         directory: Of one process.
         on_step: Is told what is looked at next.
     """
-    report = StoreReport(directory, _holder(directory))
-    _check(report, on_step)
+    report = _check(StoreReport(directory, _holder(directory)), on_step)
     if not report.process and (now := _holder(directory)):  # it began to write meanwhile
-        report = StoreReport(directory, now)
-        _check(report, on_step)
+        report = _check(StoreReport(directory, now), on_step)
     return report
+
+
+def check_own_store(directory: Path, on_step: OnStep = lambda _: None) -> StoreReport:
+    """The same, for the one that holds the directory and has not opened the database."""
+    return _check(StoreReport(directory), on_step)
 
 
 def _holder(directory: Path) -> str:
@@ -147,57 +60,77 @@ def _holder(directory: Path) -> str:
         return ""
 
 
-def _check(report: StoreReport, on_step: OnStep) -> None:
+def _check(report: StoreReport, on_step: OnStep) -> StoreReport:
     path = report.directory / DATABASE_NAME
     try:
         if path.exists() and not path.is_file():
             text = f"{path.name} is no file"
             advice = "move it away; greenroom makes a new database at its next start"
             report.add(FindingKind.NOT_A_FILE, text, advice, Severity.UNUSABLE)
-            return
+            return report
         on_step("pages")
-        with closing(PageImage(path)) as image:
-            if not _check_files(report, path, image):
-                return
-            on_step("database")
-            with _opened(report, path, image) as connection:
-                _check_database(report, connection, on_step)
+        if report.process:
+            _check_beside(report, path, on_step)
+        else:
+            _check_alone(report, path, on_step)
     except OSError as error:
         text = f"{error.filename or path}: {error.strerror or error}"
         advice = "see to the disk, or to the permission to read, and check again"
         report.add(FindingKind.UNREADABLE, text, advice, Severity.UNUSABLE)
     except sqlite3.Error as error:
         _add_error(report, "it cannot be opened", error)
+    return report
 
 
-def _check_files(report: StoreReport, path: Path, image: PageImage) -> bool:
-    """Whether SQLite is to be asked as well."""
-    log = image.log
-    if not report.process:  # else all of this may change while it is looked at
+def _check_beside(report: StoreReport, path: Path, on_step: OnStep) -> None:
+    """A process changes the files meanwhile: only SQLite knows how to look at them."""
+    header = b""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        header = file.read(len(MAGIC))
+    if _begins(report, path, header, has_log=True):
+        with closing(_connect(path, "mode=ro")) as connection:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            _check_version(report, version, version)
+            _check_database(report, connection, on_step)
+
+
+def _check_alone(report: StoreReport, path: Path, on_step: OnStep) -> None:
+    with closing(PageImage(path)) as image:
         _check_log(report, image)
+        header = image.header if image.file_size else b""
+        if not _begins(report, path, header, has_log=bool(image.log.offsets)):
+            return
+        if image.missing:
+            text = f"{path.name} is cut off: {image.missing} of {image.page_count} pages of "
+            text += f"{image.page_size} bytes are missing at its end"
+            report.add(FindingKind.TRUNCATED, text)
+        _check_version(report, *schema_version(image))
+        with _opened(report, path, image) as connection:
+            _check_database(report, connection, on_step)
+
+
+def _begins(report: StoreReport, path: Path, header: bytes, *, has_log: bool) -> bool:
+    """Whether it begins as a database does; SQLite would delete the log of an empty one."""
     restore = f"put a backup back, or {REPAIR}"
     if not path.exists():
-        what = "but its write-ahead log is there" if log.offsets else "nor has its log any page"
+        what = "but its write-ahead log is there" if has_log else "nor has its log any page"
         report.add(FindingKind.MISSING, f"{path.name} is not there, {what}", restore)
-        return False
-    if not image.file_size:
-        severity = Severity.DAMAGE if log.offsets else Severity.NOTE
-        advice = restore if log.offsets else "greenroom makes a new database at its next start"
+    elif not header:
+        severity = Severity.DAMAGE if has_log else Severity.NOTE
+        advice = restore if has_log else "greenroom makes a new database at its next start"
         report.add(FindingKind.EMPTY, f"{path.name} is empty", advice, severity)
-        return False
-    if not image.header.startswith(MAGIC):
+    elif not header.startswith(MAGIC):
         report.add(FindingKind.NOT_A_DATABASE, f"{path.name} does not begin as a database does")
-        return False
-    if image.missing and not report.process:
-        size = image.page_size
-        text = f"{path.name} is cut off: {image.missing} of {image.page_count} pages of {size}"
-        report.add(FindingKind.TRUNCATED, f"{text} bytes are missing at its end")
-    said, is_of = schema_version(image)
-    report.schema = said
-    if said > len(MIGRATIONS) == is_of or (said != is_of):
-        report.add(FindingKind.SCHEMA, f"it says schema {said}, and has the tables of {is_of}")
+    else:
         return True
-    if said > len(MIGRATIONS):
+    return False
+
+
+def _check_version(report: StoreReport, said: int, is_of: int) -> None:
+    report.schema = said
+    if said != is_of:
+        report.add(FindingKind.SCHEMA, f"it says schema {said}, and has the tables of {is_of}")
+    elif said > len(MIGRATIONS):
         text = f"written by a newer greenroom (schema {said}; this one has {len(MIGRATIONS)})"
         advice = "check it with that greenroom"
         report.add(FindingKind.NEWER, text, advice, Severity.UNUSABLE)
@@ -205,7 +138,6 @@ def _check_files(report: StoreReport, path: Path, image: PageImage) -> bool:
         text = f"written by an older greenroom (schema {said}; this one has {len(MIGRATIONS)})"
         advice = "start greenroom with it once, which brings it up to date"
         report.add(FindingKind.OLDER, text, advice, Severity.NOTE)
-    return True
 
 
 def _check_log(report: StoreReport, image: PageImage) -> None:
@@ -228,13 +160,9 @@ def _check_log(report: StoreReport, image: PageImage) -> None:
 def _opened(report: StoreReport, path: Path, image: PageImage) -> Iterator[sqlite3.Connection]:
     """The database for SQLite, in a way that changes no file.
 
-    Without a process that holds them, even to read would make files, or delete them: so the file
-    is opened as one that never changes, or a copy that has the log's pages in it.
+    Even to read would make files, or delete them: so the file is opened as one that never
+    changes, or a copy that has the log's pages in it.
     """
-    if report.process:
-        with closing(_connect(path, "mode=ro")) as connection:
-            yield connection
-        return
     if not image.log.offsets:
         with closing(_connect(path, "mode=ro&immutable=1")) as connection:
             yield connection
@@ -254,9 +182,6 @@ def _connect(path: Path, options: str) -> sqlite3.Connection:
 def _check_database(
     report: StoreReport, connection: sqlite3.Connection, on_step: OnStep
 ) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if report.schema is None or report.process:
-        report.schema = version
     on_step("integrity")
     try:
         found = connection.execute(f"PRAGMA integrity_check({MESSAGES_MAX})").fetchall()
@@ -271,7 +196,8 @@ def _check_database(
         report.is_intact = None if kind_of(error) is StoreErrorKind.LOCKED else False
         _add_error(report, "integrity_check", error)
         return
-    if version > len(MIGRATIONS):
+    version = report.schema
+    if version is None or version > len(MIGRATIONS):
         return
     known = schema(version)
     wrong = sorted(name for name, text in known.items() if there.get(name, "") != text)
