@@ -91,7 +91,8 @@ class PageReader:
             raise DamagedError(f"page {number} is overwritten")
         rows: list[Cell | str] = []
         children: list[int] = []
-        for index, at in enumerate(struct.unpack_from(f">{count}H", content, offset)):
+        for index, pointer in enumerate(struct.unpack_from(f">{count}H", content, offset)):
+            at = pointer & (self._image.page_size - 1)  # as SQLite does
             try:
                 if not offset + 2 * count <= at < self._usable:
                     raise DamagedError("it is outside of the page")
@@ -155,9 +156,7 @@ class PageReader:
         return Cell(_signed(row_id), _record(b"".join(parts)))
 
 
-def walk(
-    reader: PageReader, root: int, seen: set[int], *, is_index: bool
-) -> Iterator[Page | str]:
+def walk(reader: PageReader, root: int, seen: set[int], *, is_index: bool) -> Iterator[Page | str]:
     """The pages of a tree from left to right; a text in place of what cannot be read.
 
     Args:

@@ -15,7 +15,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import IO, Final
 
 MAGIC: Final = b"SQLite format 3\0"
 PAGE_SIZE: Final = 4_096  # SQLite's default, which greenroom keeps
@@ -74,7 +74,7 @@ def read_log(path: Path) -> LogImage:
     return image
 
 
-def _read_frames(file: BinaryIO, header: bytes, image: LogImage) -> int:
+def _read_frames(file: IO[bytes], header: bytes, image: LogImage) -> int:
     """Fill the image; returns the number of the last frame that is right."""
     magic, _, size, _, salts, first, second = _LOG_HEADER.unpack(header)
     order = _LOG_MAGIC.get(magic, "<" if sys.byteorder == "little" else ">")
@@ -195,7 +195,7 @@ class PageImage:
             content = self._read(self._file, (number - 1) * self.page_size, self.page_size)
         return content if content and len(content) == self.page_size else None
 
-    def write_to(self, file: BinaryIO) -> int:
+    def write_to(self, file: IO[bytes]) -> int:
         """Write it as one file that needs no log; returns how many pages could not be read."""
         unread = 0
         for number in range(1, min(self.page_count or self.last_page, self.last_page) + 1):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -66,13 +66,15 @@ def schema_version(image: PageImage) -> tuple[int, int]:
     said = int.from_bytes(image.header[60:64], "big")
     if len(MIGRATIONS) < said <= len(MIGRATIONS) + NEWER_MAX:
         return said, said
-    there = {row[1]: row[4] or "" for row in _master(PageReader(image), set())}
-    for version in range(len(MIGRATIONS), 0, -1):
-        if schema(version).items() <= there.items():
-            return said, version
-    if 0 < said <= len(MIGRATIONS) or not (said or there):
+    there = {(row[1], row[4] or "") for row in _master(PageReader(image), set())}
+    least = 0  # what is missing may be damaged; what is there was made by that version
+    for version in range(1, len(MIGRATIONS) + 1):
+        new = schema(version).items() - schema(version - 1).items()
+        if new & there:
+            least = version
+    if least <= said <= len(MIGRATIONS):
         return said, said
-    return said, len(MIGRATIONS)
+    return said, least or len(MIGRATIONS)
 
 
 def search(image: PageImage, version: int) -> Iterator[Found | Lost]:
@@ -188,6 +190,7 @@ def _master(reader: PageReader, seen: set[int]) -> Iterator[Row]:
 def _tree(
     reader: PageReader, root: int, shape: TableShape, seen: set[int]
 ) -> Iterator[Found | Lost]:
+    astray: list[Found] = []
     for page in walk(reader, root, seen, is_index=shape.is_clustered):
         if isinstance(page, str):
             yield Lost(shape.name, page)
@@ -195,11 +198,27 @@ def _tree(
         fitted = [_fitted(cell, shape) for cell in page.rows]
         if page.rows and not any(type(one) is tuple for one in fitted):
             seen.discard(page.number)  # of another table, perhaps
-        for one in fitted:
+        wrong = set() if shape.is_clustered else _out_of_order(page.rows)
+        for index, one in enumerate(fitted):
             if isinstance(one, str):
                 yield Lost(shape.name, one)
+            elif index in wrong:
+                astray.append(Found(shape.name, one, is_sure=True))
             else:
                 yield Found(shape.name, one, is_sure=True)
+    yield from astray  # last: another row may have the id that a damaged one says to have
+
+
+def _out_of_order(cells: Sequence[Cell | str]) -> set[int]:
+    """Which of the cells has an id that its neighbours say it cannot have."""
+    there = [(index, one.row_id) for index, one in enumerate(cells) if isinstance(one, Cell)]
+    return {
+        index
+        for (_, before), (index, row_id), (_, after) in zip(
+            there, there[1:], there[2:], strict=False
+        )
+        if before < after and not before < row_id < after
+    }
 
 
 def _stray(

@@ -18,6 +18,7 @@ from .store_errors import StoreErrorKind, kind_of
 from .store_report import REPAIR, FindingKind, JournalSummary, Severity, StoreReport
 from .table_shapes import definitions, schema, shapes
 
+SQLITE_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)  # its texts quote what is damaged
 MESSAGES_MAX: Final = 100  # of SQLite's integrity_check
 
 OnStep: TypeAlias = Callable[[str], None]
@@ -77,7 +78,7 @@ def _check(report: StoreReport, on_step: OnStep) -> StoreReport:
         text = f"{error.filename or path}: {error.strerror or error}"
         advice = "see to the disk, or to the permission to read, and check again"
         report.add(FindingKind.UNREADABLE, text, advice, Severity.UNUSABLE)
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         _add_error(report, "it cannot be opened", error)
     return report
 
@@ -176,12 +177,12 @@ def _opened(report: StoreReport, path: Path, image: PageImage) -> Iterator[sqlit
 
 def _connect(path: Path, options: str) -> sqlite3.Connection:
     uri = f"file:{quote(str(path.absolute()))}?{options}"
-    return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+    connection.text_factory = _text
+    return connection
 
 
-def _check_database(
-    report: StoreReport, connection: sqlite3.Connection, on_step: OnStep
-) -> None:
+def _check_database(report: StoreReport, connection: sqlite3.Connection, on_step: OnStep) -> None:
     on_step("integrity")
     try:
         found = connection.execute(f"PRAGMA integrity_check({MESSAGES_MAX})").fetchall()
@@ -192,7 +193,7 @@ def _check_database(
             first = " ".join(messages[0].split())
             report.add(FindingKind.MALFORMED, f"integrity_check: {first}{more}")
         there = definitions(connection)
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         report.is_intact = None if kind_of(error) is StoreErrorKind.LOCKED else False
         _add_error(report, "integrity_check", error)
         return
@@ -219,18 +220,15 @@ def _count(
     """Read every row: SQLite does not mind values that greenroom could not use."""
     shape, count, bad = shapes(version)[name], 0, 0
     first = ""
-    connection.text_factory = _text
     columns = ", ".join(column.name for column in shape.columns)
     try:
         for row in connection.execute(f"SELECT {columns} FROM {name}"):
             count += 1
             if why := shape.misfit(row):
                 bad, first = bad + 1, first or why
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         _add_error(report, name, error)
         return None
-    finally:
-        connection.text_factory = str
     if bad:
         report.add(FindingKind.ROWS, f"{name}: {bad} of {count} rows are damaged: {first}")
     return count
@@ -262,7 +260,7 @@ def _check_journal(report: StoreReport, connection: sqlite3.Connection) -> None:
         position = connection.execute("SELECT position FROM checkpoint").fetchone()
         report.checkpoint = None if position is None else position[0]
         report.journal = journal
-    except (sqlite3.Error, OverflowError) as error:
+    except (*SQLITE_ERRORS, OverflowError) as error:
         _add_error(report, "journal", error)
     for first, why in journal.damaged.items():
         text = f"journal: the row at position {first} is damaged: {why}"

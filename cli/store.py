@@ -42,9 +42,7 @@ def check(*, data_dir: DataDir, as_json: AsJson = False) -> None:
     """
     directories = _directories(data_dir)
     with _progress("checking") as on_step:
-        reports = [
-            check_store(one, _named(on_step, one)) for one in directories
-        ]
+        reports = [check_store(one, _named(on_step, one)) for one in directories]
     with standard_output():
         if as_json:
             found = [_fields(one) for one in reports]
