@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from .page_image import HEADER_SIZE, PageImage
+from .page_image import HEADER_SIZE, MAGIC, PageImage
 from .table_shapes import Row
 
 INDEX_NODE: Final = 2
@@ -63,8 +63,8 @@ class PageReader:
 
     def __init__(self, image: PageImage) -> None:
         self._image = image
-        reserved = image.header[20] if len(image.header) == HEADER_SIZE else 0
-        # no less than SQLite takes; a damaged byte would shift every long row
+        # some systems' SQLite reserves bytes of each page; greenroom asks for none
+        reserved = image.header[20] if image.header.startswith(MAGIC) else 0
         self._usable = image.page_size - (reserved if image.page_size - reserved >= 480 else 0)
 
     def kind(self, number: int) -> int:

@@ -88,10 +88,12 @@ def _read_frames(file: IO[bytes], header: bytes, image: LogImage) -> int:
     last = number = 0
     pending: dict[int, int] = {}
     wrong: list[int] = []
+    torn: list[int] = []  # those of them that are of this round of the log
     while frame := file.read(_FRAME_HEADER.size + size):
         number += 1
         if len(frame) < _FRAME_HEADER.size + size:
             wrong.append(number)
+            torn.append(number)
             break
         page, count, frame_salts, *stored = _FRAME_HEADER.unpack_from(frame)
         if image.is_header_damaged and number == 1:
@@ -105,7 +107,7 @@ def _read_frames(file: IO[bytes], header: bytes, image: LogImage) -> int:
         if (stored[0], stored[1]) not in sums or not page:
             chain = sums | {(stored[0], stored[1])}
             wrong.append(number)
-            image.torn += 1
+            torn.append(number)
             continue
         chain = {(stored[0], stored[1])}
         last = number
@@ -115,7 +117,7 @@ def _read_frames(file: IO[bytes], header: bytes, image: LogImage) -> int:
             image.page_count = count
             pending.clear()
     image.damaged = sum(one < last for one in wrong)
-    image.torn = min(image.torn, sum(one > last for one in wrong))
+    image.torn = sum(one > last for one in torn)
     if not last and image.is_header_damaged:
         image.damaged, image.torn = len(wrong), 0
     return last

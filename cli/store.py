@@ -14,10 +14,11 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 
-from ..adapters.database import DATABASE_NAME
+from ..adapters.database import DATABASE_NAME, DirectoryLock
 from ..adapters.store_check import OnStep, check_store, has_store, store_directories
 from ..adapters.store_repair import RepairReport, repair_store
 from ..adapters.store_report import Severity, StoreReport
+from ..errors import StoreError
 from .data_dir import EXAMPLE_DIR, AsJson, DataDir, safe
 from .output import standard_output
 
@@ -68,16 +69,25 @@ def repair(
     with the time (UTC); there must be room for both. A database without damage is left as it is.
     """
     at = datetime.now(UTC)
-    repaired = []
+    directories, repaired = _directories(data_dir), []
+    for one in directories:  # all of a node's, or none
+        DirectoryLock(one).release()
+    failure = None
     with _progress("repairing") as on_step:
-        for one in _directories(data_dir):
+        for one in directories:
             told = _named(on_step, one)
-            repaired.append(repair_store(one, at, dry_run=dry_run, on_step=told))
+            try:
+                repaired.append(repair_store(one, at, dry_run=dry_run, on_step=told))
+            except StoreError as error:
+                failure = error
+                break
     with standard_output():
         if as_json:
             typer.echo(json.dumps({"stores": [_repair_fields(one) for one in repaired]}))
         else:
             typer.echo(safe("\n\n".join(_repair_page(one) for one in repaired)))
+    if failure is not None:
+        raise failure
     unusable = any(one.before.has(Severity.UNUSABLE) for one in repaired)
     raise typer.Exit(2 if unusable else 0)
 
