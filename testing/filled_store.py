@@ -34,6 +34,7 @@ KEYS: Final = {  # of each table: what a row of it is found by
     "sqlite_sequence": ("name",),
 }
 NOW_NS: Final = 1_700_000_000_000_000_000
+PAGE_SIZE: Final = 4_096
 INPUTS: Final = 3  # in a row of the journal
 Rows: TypeAlias = dict[str, dict[tuple[Any, ...], tuple[Any, ...]]]
 
@@ -90,8 +91,29 @@ def write_journal(connection: sqlite3.Connection, first: int, rows: int) -> int:
 
 def sample(number: int) -> TrackStats:
     """A statistic; its number is in it."""
-    key = StatsKey("NO", 0, ParticipantID(f"PA_{number % 5}"), TrackID("TR_1"), 1, 0, True)
+    key = StatsKey("NO", 0, ParticipantID(f"PA_{number % 5}"), TrackID("TR_1"), 1, 0, track=True)
     return TrackStats(RoomID("RM_1"), RoomName("room-1"), key, b"%d" % number * 20)
+
+
+def change_rows(directory: Path, *statements: str) -> None:
+    """Run statements on the database of a store that no process has."""
+    with closing(sqlite3.connect(directory / DATABASE_NAME, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def root_page(directory: Path, name: str) -> int:
+    """The number of the page where a table or an index begins."""
+    with closing(sqlite3.connect(directory / DATABASE_NAME)) as connection:
+        found = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,))
+        return int(found.fetchone()[0])
+
+
+def overwrite_page(directory: Path, page: int) -> None:
+    """As a disk that lost it."""
+    with (directory / DATABASE_NAME).open("r+b") as file:
+        file.seek((page - 1) * PAGE_SIZE)
+        file.write(b"\xff" * PAGE_SIZE)
 
 
 def killed_copy(

@@ -13,7 +13,14 @@ from greenroom.adapters.journal_rows import insert
 from greenroom.adapters.store_check import check_store, has_store, store_directories
 from greenroom.adapters.store_report import FindingKind, Severity, StoreReport
 from greenroom.adapters.table_shapes import new_schema
-from greenroom.testing.filled_store import INPUTS, all_rows, fill_store, killed_copy, write_journal
+from greenroom.testing.filled_store import (
+    INPUTS,
+    all_rows,
+    change_rows,
+    fill_store,
+    killed_copy,
+    write_journal,
+)
 from greenroom.testing.stored import OutboxBench, kept_delivery
 
 
@@ -57,12 +64,6 @@ def checked(directory: Path) -> StoreReport:
 def kinds(report: StoreReport, severity: Severity = Severity.DAMAGE) -> list[FindingKind]:
     assert all(one.text and one.advice for one in report.findings)
     return [one.kind for one in report.findings if one.severity is severity]
-
-
-def run(directory: Path, *statements: str) -> None:
-    with closing(sqlite3.connect(directory / DATABASE_NAME, isolation_level=None)) as connection:
-        for statement in statements:
-            connection.execute(statement)
 
 
 def patch(path: Path, at: int, content: bytes) -> None:
@@ -217,7 +218,7 @@ def test_an_overwritten_page_is_damage(directory: Path) -> None:
 
 
 def test_a_newer_schema_is_for_a_newer_greenroom(directory: Path) -> None:
-    run(directory, f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    change_rows(directory, f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
 
     report = checked(directory)
 
@@ -237,13 +238,13 @@ def test_an_older_schema_is_no_damage(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", [0, 1, len(MIGRATIONS) - 1, 1_000_000])
 def test_a_version_that_its_tables_belie_is_damage(directory: Path, version: int) -> None:
-    run(directory, f"PRAGMA user_version = {version}")
+    change_rows(directory, f"PRAGMA user_version = {version}")
 
     assert kinds(checked(directory)) == [FindingKind.SCHEMA]
 
 
 def test_tables_that_are_not_as_greenroom_makes_them_are_named(directory: Path) -> None:
-    run(directory, "DROP TABLE batches", "ALTER TABLE journal RENAME at_ns TO at_nt")
+    change_rows(directory, "DROP TABLE batches", "ALTER TABLE journal RENAME at_ns TO at_nt")
 
     report = checked(directory)
 
@@ -252,7 +253,7 @@ def test_tables_that_are_not_as_greenroom_makes_them_are_named(directory: Path) 
 
 
 def test_tables_of_others_are_left_alone(directory: Path) -> None:
-    run(directory, "CREATE TABLE mine (one)")
+    change_rows(directory, "CREATE TABLE mine (one)")
 
     assert checked(directory).findings == []
 
@@ -261,7 +262,7 @@ def test_tables_of_others_are_left_alone(directory: Path) -> None:
 
 
 def test_damaged_rows_of_the_journal_are_named_by_their_positions(directory: Path) -> None:
-    run(
+    change_rows(
         directory,
         "UPDATE journal SET checksum = checksum + 1 WHERE first = 104",
         "UPDATE journal SET body = x'c1' WHERE first = 110",
@@ -309,6 +310,19 @@ def test_an_input_that_is_not_journaled_has_a_position_and_is_not_counted(tmp_pa
 def test_values_that_greenroom_never_writes_are_damage_although_sqlite_takes_them(
     directory: Path, statement: str
 ) -> None:
-    run(directory, statement)
+    change_rows(directory, statement)
 
     assert FindingKind.ROWS in kinds(checked(directory))
+
+
+def test_a_directory_that_cannot_be_written_is_looked_at_all_the_same(killed: Path) -> None:
+    for one in killed.iterdir():
+        one.chmod(0o400)
+    killed.chmod(0o500)
+
+    report = checked(killed)
+
+    killed.chmod(0o700)
+    assert report.findings == []
+    assert report.journal is not None
+    assert report.journal.rows == 65

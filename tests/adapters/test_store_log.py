@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import shutil
 import sqlite3
 from contextlib import closing
@@ -201,3 +202,26 @@ def test_a_database_that_is_gone_gives_what_its_log_has(killed: Path) -> None:
     with closing(sqlite3.connect(killed / DATABASE_NAME)) as connection:
         found = connection.execute("SELECT max(first) FROM journal").fetchone()
     assert found == (1_013,)
+
+
+def test_whatever_is_damaged_in_the_log_all_that_sqlite_would_have_is_kept(
+    crashed: Path, tmp_path: Path
+) -> None:
+    whole = (crashed / WAL).read_bytes()
+    for seed in range(60):
+        chance = random.Random(seed)
+        content = bytearray(whole)
+        for _ in range(chance.randint(1, 4)):
+            content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        one = Path(shutil.copytree(crashed, tmp_path / str(seed)))
+        (one / WAL).write_bytes(content)
+        left = all_rows(Path(shutil.copytree(one, tmp_path / f"{seed}-sqlite")))
+
+        assert check_store(one).has(Severity.DAMAGE), seed
+        assert (one / WAL).read_bytes() == content
+        repair_store(one, NOW)
+
+        assert check_store(one).findings == [], seed
+        after = all_rows(one)
+        for table, rows in left.items():
+            assert rows.keys() <= after[table].keys(), (seed, table)

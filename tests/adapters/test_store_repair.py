@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -14,22 +11,21 @@ from typing import Final
 
 import pytest
 
-from greenroom.adapters.database import DATABASE_NAME, LOCK_NAME, MIGRATIONS, DirectoryLock
+from greenroom.adapters.database import DATABASE_NAME, LOCK_NAME
 from greenroom.adapters.store_check import check_store
 from greenroom.adapters.store_repair import RepairReport, repair_store
 from greenroom.adapters.store_report import FindingKind, Severity
 from greenroom.adapters.store_trouble import SPARE_NAME
-from greenroom.adapters.table_shapes import new_schema
-from greenroom.errors import ConfigError, StoreError
 from greenroom.testing.filled_store import (
     Rows,
     all_rows,
+    change_rows,
     fill_store,
-    killed_copy,
+    overwrite_page,
     readable,
+    root_page,
     write_journal,
 )
-from greenroom.testing.patience import PATIENCE_SECONDS
 from greenroom.testing.stored import OutboxBench, kept_delivery
 
 NOW: Final = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -59,24 +55,6 @@ def files(directory: Path) -> dict[str, bytes]:
     for name in (LOCK_NAME, SPARE_NAME):
         found.pop(name, None)
     return found
-
-
-def run(directory: Path, *statements: str) -> None:
-    with closing(sqlite3.connect(directory / DATABASE_NAME, isolation_level=None)) as connection:
-        for statement in statements:
-            connection.execute(statement)
-
-
-def root(directory: Path, name: str) -> int:
-    with closing(sqlite3.connect(directory / DATABASE_NAME)) as connection:
-        found = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,))
-        return int(found.fetchone()[0])
-
-
-def overwrite(directory: Path, page: int) -> None:
-    with (directory / DATABASE_NAME).open("r+b") as file:
-        file.seek((page - 1) * PAGE)
-        file.write(b"\xff" * PAGE)
 
 
 def keeps_what_was_readable(directory: Path, rows: Rows) -> RepairReport:
@@ -155,7 +133,7 @@ def test_a_page_takes_no_more_than_its_own_rows_along_even_from_the_top_of_a_tre
     directory: Path, rows: Rows
 ) -> None:
     for table in ("deliveries", "journal", "outputs", "batches"):
-        overwrite(directory, root(directory, table))
+        overwrite_page(directory, root_page(directory, table))
 
     report = repair_store(directory, NOW)
 
@@ -170,7 +148,7 @@ def test_a_page_takes_no_more_than_its_own_rows_along_even_from_the_top_of_a_tre
 def test_without_the_first_page_which_has_the_schema_the_long_tables_are_kept(
     directory: Path, rows: Rows
 ) -> None:
-    overwrite(directory, 1)
+    overwrite_page(directory, 1)
     assert [one.kind for one in check_store(directory).findings] == [FindingKind.NOT_A_DATABASE]
 
     repair_store(directory, NOW)
@@ -215,7 +193,7 @@ def test_damaged_and_overlapping_rows_of_the_journal_are_left_out_and_named(
 
 
 def test_ids_of_rows_that_were_deleted_are_not_given_again(directory: Path) -> None:
-    overwrite(directory, root(directory, "batches"))
+    overwrite_page(directory, root_page(directory, "batches"))
 
     repair_store(directory, NOW)
 
@@ -225,9 +203,9 @@ def test_ids_of_rows_that_were_deleted_are_not_given_again(directory: Path) -> N
 
 
 def test_sequences_that_are_lost_follow_from_the_deliveries(directory: Path, rows: Rows) -> None:
-    run(directory, "UPDATE sequences SET last = 1 WHERE key = 'room-2'")
-    run(directory, "DELETE FROM sequences WHERE key IN ('room-3', 'room-4')")
-    overwrite(directory, root(directory, "outputs"))
+    change_rows(directory, "UPDATE sequences SET last = 1 WHERE key = 'room-2'")
+    change_rows(directory, "DELETE FROM sequences WHERE key IN ('room-3', 'room-4')")
+    overwrite_page(directory, root_page(directory, "outputs"))
 
     report = repair_store(directory, NOW)
 
@@ -239,7 +217,7 @@ def test_sequences_that_are_lost_follow_from_the_deliveries(directory: Path, row
 
 
 def test_greenroom_goes_on_with_a_repaired_store(directory: Path) -> None:
-    overwrite(directory, root(directory, "deliveries_in_order"))
+    overwrite_page(directory, root_page(directory, "deliveries_in_order"))
     repair_store(directory, NOW)
 
     bench = OutboxBench(directory)
@@ -249,152 +227,15 @@ def test_greenroom_goes_on_with_a_repaired_store(directory: Path) -> None:
     bench.end()
 
 
-# ── the files ───────────────────────────────────────────────────────────────────────────────
+def test_rows_that_were_deleted_do_not_come_back(directory: Path, rows: Rows) -> None:
+    change_rows(directory, "DELETE FROM journal WHERE first < 230", "DELETE FROM outputs")
+    left = all_rows(directory)["journal"]
+    for table in ("journal", "outputs"):
+        overwrite_page(directory, root_page(directory, table))
 
-
-def test_a_whole_store_is_left_as_it_is(directory: Path) -> None:
-    before = files(directory)
-
-    report = repair_store(directory, NOW)
-
-    assert files(directory) == before
-    assert (report.backups, report.before.findings) == ((), [])
-
-
-def test_the_damaged_files_are_kept_and_a_second_repair_does_nothing(
-    directory: Path, tmp_path: Path
-) -> None:
-    killed = killed_copy(directory, tmp_path / "killed", lambda one: write_journal(one, 1_001, 2))
-    overwrite(killed, 2)
-    before = files(killed)
-
-    report = repair_store(killed, NOW)
-
-    assert {one.name for one in report.backups} == {BACKUP, f"{BACKUP}-wal", f"{BACKUP}-shm"}
-    for name, content in before.items():
-        assert (killed / name.replace(DATABASE_NAME, BACKUP)).read_bytes() == content
-    assert {one.stat().st_mode & 0o777 for one in report.backups} == {0o600}
-    assert (killed / DATABASE_NAME).stat().st_mode & 0o777 == 0o600
-    after = files(killed)
-    assert set(after) == {DATABASE_NAME, *(one.name for one in report.backups)}
-    assert repair_store(killed, NOW).backups == ()
-    assert files(killed) == after
-
-
-def test_two_repairs_within_a_second_keep_both_files(directory: Path) -> None:
-    overwrite(directory, 2)
-    first = repair_store(directory, NOW)
-    overwrite(directory, 2)
-
-    second = repair_store(directory, NOW)
-
-    assert [one.name for one in second.backups] == [f"{BACKUP}.again-2"]
-    assert all(one.exists() for one in first.backups + second.backups)
-
-
-def test_a_dry_run_says_the_same_and_changes_nothing(directory: Path) -> None:
-    overwrite(directory, 2)
-    before = files(directory)
-
-    said = repair_store(directory, NOW, dry_run=True)
-
-    assert files(directory) == before
-    done = repair_store(directory, NOW)
-    assert (said.salvaged, said.before.findings) == (done.salvaged, done.before.findings)
-
-
-def test_a_directory_that_a_process_holds_is_refused(directory: Path) -> None:
-    overwrite(directory, 2)
-    lock = DirectoryLock(directory)
-    before = files(directory)
-
-    with pytest.raises(ConfigError, match=f"in use by process {os.getpid()}"):
-        repair_store(directory, NOW)
-
-    assert files(directory) == before
-    lock.release()
     repair_store(directory, NOW)
 
-
-def test_a_store_of_a_newer_greenroom_is_for_that_one(directory: Path) -> None:
-    run(directory, f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    overwrite(directory, 2)
-    before = files(directory)
-
-    with pytest.raises(StoreError, match="newer greenroom"):
-        repair_store(directory, NOW)
-
-    assert files(directory) == before
-
-
-def test_an_older_store_keeps_its_schema_until_greenroom_brings_it_up_to_date(
-    tmp_path: Path,
-) -> None:
-    with closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as old, old:
-        new_schema(old, 1)
-        values = "('A', 'k', 'M', 1, 2, 'e', 't', x'00')"
-        old.execute(
-            "INSERT INTO dead_letters (actor, key, message, position, at_ns, error, traceback, "
-            f"body) VALUES {values}"
-        )
-    overwrite(tmp_path, root(tmp_path, "dead_letters_to_replay"))
-
-    repair_store(tmp_path, NOW)
-
-    assert [one.kind for one in check_store(tmp_path).findings] == [FindingKind.OLDER]
-    bench = OutboxBench(tmp_path)
-    bench.open()
-    assert bench.run("SELECT actor, incarnation FROM dead_letters") == [("A", 0)]
-    bench.end()
-
-
-def test_a_repair_that_was_killed_before_the_new_database_was_in_place_begins_anew(
-    directory: Path, tmp_path: Path
-) -> None:
-    killed = killed_copy(directory, tmp_path / "killed", lambda one: write_journal(one, 1_001, 2))
-    overwrite(killed, 2)
-    damaged = (killed / DATABASE_NAME).read_bytes()
-    repair_store(killed, NOW)
-    wanted = all_rows(killed)
-    # what it leaves when it ends between its last two steps
-    (killed / DATABASE_NAME).write_bytes(damaged)
-    (killed / f"{DATABASE_NAME}.repairing").write_bytes(b"half")
-
-    repair_store(killed, NOW)
-
-    assert all_rows(killed) == wanted
-    assert not (killed / f"{DATABASE_NAME}.repairing").exists()
-
-
-LIMITED: Final = """
-import resource, sys
-from datetime import UTC, datetime
-from pathlib import Path
-from greenroom.adapters.store_repair import repair_store
-from greenroom.errors import StoreError
-
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
-try:
-    repair_store(Path(sys.argv[1]), datetime.now(UTC))
-except StoreError as error:
-    print(error)
-"""
-
-
-@pytest.mark.parametrize("percent", [20, 95])
-def test_a_repair_that_has_no_room_changes_nothing(directory: Path, percent: int) -> None:
-    """Neither for the new database, nor, a little later, for the copies."""
-    overwrite(directory, root(directory, "deliveries"))
-    before = files(directory)
-    size = (directory / DATABASE_NAME).stat().st_size * percent // 100
-
-    ran = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(directory), str(size)],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
-
-    assert "not repaired" in ran.stdout, ran.stderr
-    assert files(directory) == before
+    after = all_rows(directory)
+    assert len(left) < len(rows["journal"])
+    assert after["journal"].items() <= left.items()
+    assert after["outputs"] == {}

@@ -3,15 +3,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from greenroom.adapters.database import DATABASE_NAME, MIGRATIONS, DirectoryLock
 from greenroom.cli.app import run
-from greenroom.testing.filled_store import INPUTS, fill_store
+from greenroom.testing.filled_store import (
+    INPUTS,
+    change_rows,
+    fill_store,
+    overwrite_page,
+    root_page,
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,21 +28,6 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def data_dir(filled: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(filled, tmp_path / "store"))
-
-
-def change(directory: Path, statement: str) -> None:
-    with closing(sqlite3.connect(directory / DATABASE_NAME)) as connection, connection:
-        connection.execute(statement)
-
-
-def overwrite(directory: Path, name: str) -> None:
-    """The first page of a table."""
-    with closing(sqlite3.connect(directory / DATABASE_NAME)) as connection:
-        found = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,))
-        (page,) = found.fetchone()
-    with (directory / DATABASE_NAME).open("r+b") as file:
-        file.seek((page - 1) * 4_096)
-        file.write(b"\xff" * 4_096)
 
 
 def store(command: str, data_dir: Path, *arguments: str) -> int:
@@ -84,7 +73,7 @@ def test_a_whole_store_is_told_at_a_glance(
 def test_damage_is_status_1_and_says_what_to_do(
     data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    change(data_dir, "UPDATE journal SET checksum = 0 WHERE first = 104")
+    change_rows(data_dir, "UPDATE journal SET checksum = 0 WHERE first = 104")
 
     assert store("check", data_dir) == 1
 
@@ -95,7 +84,7 @@ def test_damage_is_status_1_and_says_what_to_do(
 
 
 def test_as_json_it_has_every_field(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    change(data_dir, "UPDATE journal SET checksum = 0 WHERE first = 104")
+    change_rows(data_dir, "UPDATE journal SET checksum = 0 WHERE first = 104")
 
     assert store("check", data_dir, "--json") == 1
 
@@ -123,7 +112,7 @@ def test_each_shard_of_a_node_is_looked_at_and_the_worst_is_the_status(
     for shard in range(3):
         shutil.copytree(data_dir, node / f"shard-{shard}")
     assert store("check", node) == 0
-    overwrite(node / "shard-1", "deliveries")
+    overwrite_page(node / "shard-1", root_page(data_dir, "deliveries"))
     capsys.readouterr()
 
     assert store("check", node, "--json") == 1
@@ -136,7 +125,7 @@ def test_each_shard_of_a_node_is_looked_at_and_the_worst_is_the_status(
 def test_what_cannot_be_looked_at_is_status_2(
     data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    change(data_dir, f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    change_rows(data_dir, f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     assert store("check", data_dir) == 2
     assert "unusable: newer: written by a newer greenroom" in capsys.readouterr().out
 
@@ -161,7 +150,7 @@ def test_a_directory_without_a_store_is_a_mistake_and_stays_as_it_is(
 def test_a_repair_says_what_was_kept_and_lost_and_where_the_damaged_file_is(
     data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    overwrite(data_dir, "batches")
+    overwrite_page(data_dir, root_page(data_dir, "batches"))
 
     assert store("repair", data_dir) == 0
 
@@ -176,7 +165,7 @@ def test_a_repair_says_what_was_kept_and_lost_and_where_the_damaged_file_is(
 def test_a_dry_run_changes_nothing_and_says_so(
     data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    overwrite(data_dir, "batches")
+    overwrite_page(data_dir, root_page(data_dir, "batches"))
 
     assert store("repair", data_dir, "--dry-run") == 0
 
@@ -197,7 +186,7 @@ def test_a_whole_store_is_not_repaired(data_dir: Path, capsys: pytest.CaptureFix
 def test_a_repair_as_json_names_every_loss(
     data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    change(data_dir, "UPDATE journal SET checksum = 0")
+    change_rows(data_dir, "UPDATE journal SET checksum = 0")
 
     assert store("repair", data_dir, "--json") == 0
 
@@ -213,7 +202,8 @@ def test_a_repair_is_refused_while_a_process_holds_one_of_the_directories(
 ) -> None:
     node = tmp_path / "node"
     for shard in range(2):
-        overwrite(Path(shutil.copytree(data_dir, node / f"shard-{shard}")), "batches")
+        part = Path(shutil.copytree(data_dir, node / f"shard-{shard}"))
+        overwrite_page(part, root_page(part, "batches"))
     lock = DirectoryLock(node / "shard-1")
 
     assert store("repair", node) == 2
