@@ -87,11 +87,11 @@ def search(image: PageImage, version: int) -> Iterator[Found | Lost]:
     seen: set[int] = set()
     roots = {name: (kind, root) for kind, name, _, root, _ in _master(reader, seen)}
     journal = JournalReader()
+    astray = []
     for shape in tables.values():
         kind, root = roots.pop(shape.name, ("", 0))
         if kind != "table":
-            if image.last_page:
-                yield Lost(shape.name, "nothing says where it begins")
+            astray.append(shape.name)
             continue
         for found in _tree(reader, root, shape, seen):
             yield _judged(found, journal)
@@ -103,7 +103,11 @@ def search(image: PageImage, version: int) -> Iterator[Found | Lost]:
     for number in range(2, image.last_page + 1):
         if number not in seen:
             for found in _stray(reader, number, tables):
+                if found.table in astray:
+                    astray.remove(found.table)
                 yield _judged(found, journal)
+    for name in astray if image.last_page else ():
+        yield Lost(name, "nothing says where it begins, and no page looks like one of its own")
 
 
 def fill(connection: sqlite3.Connection, image: PageImage, version: int) -> Salvaged:

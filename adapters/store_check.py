@@ -192,10 +192,14 @@ def _check_database(report: StoreReport, connection: sqlite3.Connection, on_step
             more = f", and {len(messages) - 1} more" if len(messages) > 1 else ""
             first = " ".join(messages[0].split())
             report.add(FindingKind.MALFORMED, f"integrity_check: {first}{more}")
-        there = definitions(connection)
     except SQLITE_ERRORS as error:
         report.is_intact = None if kind_of(error) is StoreErrorKind.LOCKED else False
         _add_error(report, "integrity_check", error)
+    try:
+        there = definitions(connection)
+    except SQLITE_ERRORS as error:
+        if not report.findings:
+            _add_error(report, "its schema", error)
         return
     version = report.schema
     if version is None or version > len(MIGRATIONS):
