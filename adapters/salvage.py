@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from .btree_rows import INDEX_LEAF, TABLE_LEAF, TABLE_NODE, Cell, DamagedError, PageReader, walk
-from .database import MIGRATIONS, transaction
+from .database import transaction
 from .journal_rows import DamagedRow, JournalReader, select
 from .page_image import PageImage
+from .schema import MIGRATIONS
 from .table_shapes import SEQUENCE_TABLE, Row, TableShape, new_schema, schema, shapes
 
 NEWER_MAX: Final = 100  # versions ahead that a newer greenroom may be; more is a broken number

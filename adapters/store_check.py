@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import quote
 
-from .database import BUSY_SECONDS, DATABASE_NAME, MIGRATIONS, holder
+from .database import BUSY_SECONDS, DATABASE_NAME, holder
 from .journal_rows import DamagedRow, select
 from .page_image import MAGIC, PageImage
 from .salvage import schema_version
+from .schema import MIGRATIONS
 from .store_errors import StoreErrorKind, kind_of
 from .store_report import REPAIR, FindingKind, JournalSummary, Severity, StoreReport
 from .table_shapes import definitions, schema, shapes

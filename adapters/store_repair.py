@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import StoreError
-from .database import DATABASE_NAME, MIGRATIONS, PRIVATE_FILE, DirectoryLock
+from .database import DATABASE_NAME, PRIVATE_FILE, DirectoryLock
 from .page_image import PageImage
 from .salvage import Salvaged, fill, schema_version
+from .schema import MIGRATIONS
 from .store_check import OnStep, check_own_store
 from .store_errors import store_error
 from .store_report import FindingKind, Severity, StoreReport

@@ -10,7 +10,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
-from .database import MIGRATIONS
+from .schema import MIGRATIONS
 
 Row: TypeAlias = tuple[Any, ...]
 SEQUENCE_TABLE: Final = "sqlite_sequence"  # SQLite's own: the last id of each AUTOINCREMENT

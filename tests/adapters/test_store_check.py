@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.adapters.database import DATABASE_NAME, MIGRATIONS, open_owned
+from greenroom.adapters.database import DATABASE_NAME, open_owned
 from greenroom.adapters.journal_rows import insert
+from greenroom.adapters.schema import MIGRATIONS
 from greenroom.adapters.store_check import check_store, has_store, store_directories
 from greenroom.adapters.store_report import FindingKind, Severity, StoreReport
 from greenroom.adapters.table_shapes import new_schema

@@ -12,7 +12,8 @@ from typing import Final
 
 import pytest
 
-from greenroom.adapters.database import DATABASE_NAME, LOCK_NAME, MIGRATIONS, DirectoryLock
+from greenroom.adapters.database import DATABASE_NAME, LOCK_NAME, DirectoryLock
+from greenroom.adapters.schema import MIGRATIONS
 from greenroom.adapters.store_check import check_store
 from greenroom.adapters.store_repair import RepairReport, repair_store
 from greenroom.adapters.store_report import FindingKind

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.adapters.database import DATABASE_NAME, MIGRATIONS, DirectoryLock
+from greenroom.adapters.database import DATABASE_NAME, DirectoryLock
+from greenroom.adapters.schema import MIGRATIONS
 from greenroom.cli.app import run
 from greenroom.testing.filled_store import (
     INPUTS,
