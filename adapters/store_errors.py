@@ -96,9 +96,10 @@ def store_error(path: Path, error: BaseException, doing: str = "") -> StoreError
         text = f"{doing}: {text}"
     if kind is StoreErrorKind.CORRUPT:
         text += (
-            f"; the file is damaged, or not greenroom's. Stop, copy it and {path.name}-wal away, "
-            "and save what can be saved (sqlite3 COPY .recover | sqlite3 NEW), or start without "
-            "it: what was pending in it is lost then"
+            "; the file is damaged, or not greenroom's. "
+            f"`greenroom store check --data-dir {path.parent}` says what is wrong; stop, and "
+            "`greenroom store repair` keeps all that can still be read, and the damaged files "
+            "beside it"
         )
     made = StoreError(path, text, kind)
     made.__cause__ = error

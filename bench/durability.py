@@ -86,9 +86,8 @@ def recovery_s(directory: str) -> tuple[float, int]:
 def recovery(workers: int, calls: int, *, flushes: bool) -> float:
     """Seconds until a new process is where the killed one was."""
     with tempfile.TemporaryDirectory(prefix="gr-") as directory:
-        code = (
-            f"import durability; durability.victim({directory!r}, {workers}, {calls}, {flushes})"
-        )
+        given = f"{directory!r}, {workers}, {calls}, flushes={flushes}"
+        code = f"import durability; durability.victim({given})"
         subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, check=False)
         seconds, found = fresh(recovery_s, directory)
     if found != workers:

@@ -20,6 +20,7 @@ from .output import NAME as OUTPUT_NAME
 from .replay import replay
 from .serve import serve
 from .status import status
+from .store import store
 from .webhooks import webhooks
 
 app: Final = typer.Typer(
@@ -45,6 +46,7 @@ app.command(epilog=f"Example: greenroom status {EXAMPLE_DIR}, or greenroom statu
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(dead_letters, name="dead-letters")
 app.add_typer(journal, name="journal")
+app.add_typer(store, name="store")
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001  # typer's form of a callback

@@ -14,8 +14,9 @@ from typing import Annotated, Final, TypeAlias
 import typer
 
 from ..adapters.database import DATABASE_NAME, UNSTORABLE, open_beside
+from ..adapters.store_errors import store_error
 from ..core.times import NS_PER_SECOND
-from ..errors import ConfigError, StoreError
+from ..errors import ConfigError
 
 SHARD: Final = re.compile(r"shard-([0-9]{1,9})")  # node.settings makes them
 ID_MAX: Final = 2**63 - 1  # SQLite's
@@ -60,7 +61,7 @@ def opened(data_dir: Path, *, write: bool = False) -> Iterator[sqlite3.Connectio
     except UNSTORABLE as error:
         raise typer.BadParameter(f"nothing can be like that: {error}") from error
     except sqlite3.Error as error:
-        raise StoreError(data_dir / DATABASE_NAME, str(error)) from error
+        raise store_error(data_dir / DATABASE_NAME, error) from error
 
 
 def shard_dirs(data_dir: Path) -> dict[str, Path]:

@@ -167,7 +167,9 @@ def test_a_broken_database_is_refused_at_the_start_with_what_can_be_done(
     assert outbox_bench.close()
     break_pages(outbox_bench.directory / DATABASE_NAME)
 
-    with pytest.raises(StoreError, match=r"malformed; .* \.recover") as refused:
+    with pytest.raises(
+        StoreError, match=r"malformed; .*`greenroom store check --data-dir .*store repair`"
+    ) as refused:
         outbox_bench.open()
 
     assert refused.value.kind == "corrupt"
