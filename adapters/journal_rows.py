@@ -19,7 +19,7 @@ from __future__ import annotations
 import sqlite3
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -129,9 +129,13 @@ def checksum(first: int, at_ns: int, body: bytes) -> int:
     return zlib.crc32(body, zlib.crc32(_STAMP.pack(first, at_ns)))
 
 
-def pack(inputs: Iterable[Input]) -> bytes:
+def pack(inputs: Sequence[Input]) -> bytes:
     """The body of a row."""
-    packed: bytes = msgpack.packb([_entry(one) for one in inputs])
+    packer = msgpack.Packer(autoreset=False)  # one entry at a time: no object outlives its own
+    packer.pack_array_header(len(inputs))
+    for one in inputs:
+        packer.pack(_entry(one))
+    packed: bytes = packer.bytes()
     return packed
 
 

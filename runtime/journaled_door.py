@@ -9,7 +9,7 @@ go straight to `ready`: what they say is in tables of their own, or is asked for
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from ..core.journal import Group, Journal, Origin
@@ -35,13 +35,6 @@ class Parcel:
         self.origin = origin
 
 
-class _GroupEnd:
-    """The place where another group may be taken."""
-
-
-_END: Final = _GroupEnd()
-
-
 class JournaledDoor(Door):
     """The queue where inputs wait until they are written, and until the one before is digested.
 
@@ -53,7 +46,17 @@ class JournaledDoor(Door):
         on_drop: As of a `Door`.
     """
 
-    __slots__ = ("_dispatch_waker", "_group", "_groups_ready", "_journal", "_ready")
+    __slots__ = (
+        "_dispatch_waker",
+        "_entered",
+        "_entered_ns",
+        "_entering",
+        "_fed",
+        "_group",
+        "_journal",
+        "_ready",
+        "_straight",
+    )
 
     def __init__(
         self,
@@ -69,20 +72,25 @@ class JournaledDoor(Door):
         )
         self._journal = journal
         self._dispatch_waker = Waker()  # nobody's, until a base has this door
-        # of a journaled input with its stamp, of the system's own without
-        self._ready: deque[object] = deque()
+        self._straight: deque[tuple[object, Input]] = deque()  # the system's own
+        # An input gets its stamp as an object when it is admitted: what lives for long is counted
+        # and gone over by the garbage collector.
+        self._ready: deque[Group] = deque()
+        self._entering: deque[Any] = deque()  # what is left of the group that is being admitted
+        self._entered = self._entered_ns = 0  # the last stamp of it
         self._group: Group | None = None  # taken, and not committed yet
-        self._groups_ready = 0
 
     @property
     def is_empty(self) -> bool:
         """Nothing can be admitted now; more may be on its way through the journal."""
-        return not (self._ready or self._turns or self._turns_marks)
+        return not (
+            self._entering or self._ready or self._straight or self._turns or self._turns_marks
+        )
 
     @property
     def is_full(self) -> bool:
         """Whether enough is written, and waits for the dispatch thread."""
-        return self._groups_ready >= GROUPS_READY_MAX
+        return len(self._ready) + bool(self._entering) >= GROUPS_READY_MAX
 
     @property
     def has_unwritten(self) -> bool:
@@ -98,7 +106,7 @@ class JournaledDoor(Door):
         if type(body) in STRAIGHT:
             if self._closed and not self._may_enter(body):
                 return False
-            self._ready.append((target, body))
+            self._straight.append((target, body))
             self._ring()
         else:
             waiting = self._waiting
@@ -125,42 +133,46 @@ class JournaledDoor(Door):
 
     def admit(self) -> tuple[object, object] | None:
         """As `Door.admit`, of what is written."""
-        ready = self._ready
+        entering = self._entering
         if self._turns:
             self._inputs_until_turn -= 1
-            if self._inputs_until_turn < 0 or not ready:
+            idle = not (entering or self._ready or self._straight)
+            if self._inputs_until_turn < 0 or idle:
                 self._inputs_until_turn = self._inputs_per_turn
                 return self._turns.popleft()
         elif self._turns_marks:
             self._reach_turns_marks()
-        while ready:
-            entry: Any = ready.popleft()
-            if type(entry) is tuple:
-                target, body = entry
-                if type(body) is Stamped:
-                    if self._turns and type(body.body) is TrackStatsBatch:
-                        self._inputs_until_turn -= len(body.body.calls) - 1
-                    return target, body
-                position, at_ns = self._stamps(1)
-                return target, Stamped(position, at_ns, body)
-            if entry is _END:
-                self._groups_ready -= 1
-                if self._waiting:
-                    self._journal.wake()
+        if self._straight:
+            target, body = self._straight.popleft()
+            position, at_ns = self._stamps(1)
+            return target, Stamped(position, at_ns, body)
+        while entering or self._enter_next():
+            waits = entering.popleft()
+            if isinstance(waits, Mark):
+                if self._turns:
+                    self._turns_marks.append(waits)  # what it waits for is done in turns
+                    return self.admit()
+                self._marks_reached += 1
+                waits.reach()
                 continue
-            if self._turns:
-                self._turns_marks.append(entry)  # what it waits for is done in turns
-                return self.admit()
-            self._marks_reached += 1
-            entry.reach()
+            self._entered += 1
+            if waits is None:
+                continue  # one of a life before that has left no trace
+            target, body = waits if type(waits) is tuple else (self._leads_to, waits)
+            if self._turns and type(body) is TrackStatsBatch:
+                self._inputs_until_turn -= len(body.calls) - 1
+            return target, Stamped(self._entered, self._entered_ns, body)
         return None
 
     def mark(self, mark: Mark) -> None:
         """Queue a mark behind all that has entered."""
         with self._lock:
             self._marks_set += 1
-            is_behind = self.has_unwritten  # else the journal need not be woken for it
-            (self._waiting if is_behind else self._ready).append(mark)
+            is_behind = self.has_unwritten
+            if is_behind:
+                self._waiting.append(mark)
+            else:  # the journal need not be woken for it
+                self._ready.append(Group(0, 0, [], [], [mark]))
         if not is_behind:
             self._ring()
         elif isinstance(mark, Notice):
@@ -184,8 +196,7 @@ class JournaledDoor(Door):
         """The group that was taken is on the disk: it may take effect."""
         group, self._group = self._group, None
         if group is not None:
-            self._groups_ready += 1
-            self._ready.extend((*group.entries, _END))
+            self._ready.append(group)
             self._ring()
             if self._finished:
                 self._throw_out("closed")
@@ -198,7 +209,7 @@ class JournaledDoor(Door):
                 entry.abandon()
 
     def _gather(self) -> Group:
-        waiting, leads_to = self._waiting, self._leads_to
+        waiting = self._waiting
         inputs: list[Input] = []
         entries: list[Any] = []
         origins: list[Origin] = []
@@ -207,24 +218,17 @@ class JournaledDoor(Door):
             waits: Any = waiting.popleft()
             if isinstance(waits, Mark):
                 entries.append(waits)
-                continue
-            if type(waits) is Parcel:
+            elif type(waits) is Parcel:
                 if waits.origin is not None:
                     origins.append(waits.origin)
-                entries += [(leads_to, body) for body in waits.bodies]
+                entries += waits.bodies
                 inputs += waits.bodies
                 weight += sum(map(_weight, waits.bodies))
-                continue
-            target, body = waits if type(waits) is tuple else (leads_to, waits)
-            entries.append((target, body))
-            inputs.append(body)
-            weight += _weight(body)
+            else:
+                entries.append(waits)
+                inputs.append(waits[1] if type(waits) is tuple else waits)
+                weight += _weight(inputs[-1])
         first, at_ns = self._stamps(len(inputs))
-        position = first
-        for place, entry in enumerate(entries):
-            if type(entry) is tuple:
-                entries[place] = (entry[0], Stamped(position, at_ns, entry[1]))
-                position += 1
         return Group(first, at_ns, inputs, origins, entries)
 
     # ── recovery ────────────────────────────────────────────────────────────────────────────
@@ -234,12 +238,29 @@ class JournaledDoor(Door):
         with self._lock:
             self._position, self._last_ns = position, at_ns
 
-    def feed(self, inputs: Iterable[Stamped]) -> None:
-        """Let in what was written in a life before, for the actor that the door leads to."""
-        self._ready.extend((self._leads_to, stamped) for stamped in inputs)
+    def feed(self, first: int, at_ns: int, inputs: Sequence[Input | None]) -> None:
+        """Let in what was written in a life before, for the actor that the door leads to.
+
+        Args:
+            first: The position of the first one.
+            at_ns: Their time (Unix ns).
+            inputs: In their order; None is passed over.
+        """
+        self._ready.append(Group(first, at_ns, [], [], [*inputs]))
         self._ring()
 
     # ── helpers ─────────────────────────────────────────────────────────────────────────────
+
+    def _enter_next(self) -> bool:
+        """Go on with the next group; False: there is none."""
+        if not self._ready:
+            return False
+        group = self._ready.popleft()
+        self._entered, self._entered_ns = group.first - 1, group.at_ns
+        self._entering.extend(group.entries)
+        if self._waiting:
+            self._journal.wake()  # there is room for another
+        return True
 
     def _ring(self) -> None:
         if self._dispatch_waker.asleep:
@@ -259,8 +280,10 @@ class JournaledDoor(Door):
         with self._lock:
             waiting = [*self._waiting]
             self._waiting.clear()
-            ready = [*self._ready]
+            ready = [*self._entering, *(each for group in self._ready for each in group.entries)]
+            self._entering.clear()
             self._ready.clear()
+            self._straight.clear()
         for waits in waiting:
             self._waiting.extend(waits.bodies if isinstance(waits, Parcel) else (waits,))
         for entry in ready:

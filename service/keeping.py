@@ -25,7 +25,6 @@ from ..core.journal import Past
 from ..core.metrics import Metrics
 from ..core.ports import AnalyticsService, Clock
 from ..errors import ConfigError, DecodeError, StoreError
-from ..messages.control import Stamped
 from ..runtime.base import InProcessBase
 from ..runtime.door import Door, OnDrop
 from ..runtime.journaled_door import JournaledDoor
@@ -136,12 +135,11 @@ class Keeping:
                 self._reporter.journal_damaged(self.store.path, row.first, row.error)
                 continue
             fed = [
-                Stamped(position, row.at_ns, body)
+                body if position > after else None
                 for position, body in enumerate(row.inputs, row.first)
-                if body is not None and position > after
             ]
-            inputs += len(fed)
-            self._entrance.feed(fed)
+            inputs += sum(body is not None for body in fed)
+            self._entrance.feed(row.first, row.at_ns, fed)
             barrier()
             if time.monotonic() - told > PROGRESS_SECONDS:
                 told = time.monotonic()
