@@ -67,8 +67,8 @@ class StoredAnalytics:
         store: Keeps what it has not had.
         metrics: Counts drops and errors.
         reporter: Logs them.
-        hold: Called when an output is taken, so that virtual time waits for it.
-        release: Called when it is done.
+        hold: Called when there is something to do, so that virtual time waits for it.
+        release: Called when it is done, or the service fails and will be tried again.
         capacity: Outputs that may wait to be written.
         stored_max: Outputs that may wait for the service; further ones are dropped and counted.
     """
@@ -101,8 +101,11 @@ class StoredAnalytics:
         self._is_submitted = self._is_closed = False
         self._wait_seconds = 0.0  # of the store; 0: the last write succeeded
         self._sink_wait_seconds = 0.0  # of the service, likewise
+        self._is_held = False
         self._notices: deque[tuple[int, Callable[[], None]]] = deque()
         self._changed = threading.Condition()  # its lock guards all of the above
+        with self._changed:
+            self._settle()
         self._thread = threading.Thread(target=self._run, name="greenroom-analytics", daemon=True)
         self._thread.start()
 
@@ -124,12 +127,12 @@ class StoredAnalytics:
             if not refused:
                 self._taken += 1
                 self._waiting.append(_Output(key, kind, value))
+                self._settle()
                 must_submit = not self._is_submitted and not self._wait_seconds
         if refused:
             self._metrics.dropped(refused)
             self._reporter.dropped(refused, kind)
             return
-        self._hold()
         if must_submit:
             self._submit()
 
@@ -178,12 +181,23 @@ class StoredAnalytics:
         with self._changed:
             if not self._is_closed:
                 self._is_closed = True
-                self._changed.notify_all()
+                self._settle()
                 lost = self._taken - self._written
                 if lost:
                     self._metrics.dropped(CLOSED, lost)
         self._thread.join(1.0)
         return complete
+
+    def _settle(self) -> None:
+        """Something changed, under the lock: tell who waits, and virtual time."""
+        self._changed.notify_all()
+        is_handing = self._stored > 0 and not self._sink_wait_seconds
+        is_busy = not self._is_closed and (self._written < self._taken or is_handing)
+        if is_busy and not self._is_held:
+            self._hold()
+        elif self._is_held and not is_busy:
+            self._release()
+        self._is_held = is_busy
 
     def _submit(self) -> None:
         with self._changed:
@@ -212,19 +226,15 @@ class StoredAnalytics:
                 reached = []
             else:
                 self._wait_seconds = 0.0
-                fresh = done.result()
-                released = len(self._group) - fresh
                 self._written += len(self._group)
-                self._stored += fresh
+                self._stored += done.result()
                 self._group.clear()
                 count = sum(goal <= self._written for goal, _ in self._notices)
                 reached = [self._notices.popleft()[1] for _ in range(count)]
-            self._changed.notify_all()
+            self._settle()
         if failed:
             self._store.call_later(self._wait_seconds, self._submit)
             return
-        for _ in range(released):
-            self._release()
         for then in reached:
             then()
         self._submit()
@@ -251,7 +261,7 @@ class StoredAnalytics:
                 last_id = number
                 handed.append(number)
             if handed:
-                self._settle(handed)
+                self._forget(handed)
             if not page:
                 self._rest()  # what there is is written by another, or not to be read now
 
@@ -269,22 +279,21 @@ class StoredAnalytics:
             else:
                 with self._changed:
                     self._sink_wait_seconds = 0.0
+                    self._settle()
                 return True
             with self._changed:
                 doubled = min(2 * self._sink_wait_seconds, RETRY_MAX_SECONDS)
                 self._sink_wait_seconds = max(doubled, self._retry_seconds)
-                self._changed.notify_all()
+                self._settle()
                 if self._changed.wait_for(lambda: self._is_closed, self._sink_wait_seconds):
                     return False
 
-    def _settle(self, handed: Sequence[int]) -> None:
+    def _forget(self, handed: Sequence[int]) -> None:
         """Not to be handed over again: written soon; a crash before that hands it over twice."""
-        self._store.submit(partial(_mark_handed, numbers=handed))
+        self._store.submit(partial(_mark_handed, numbers=handed), is_retried=True)
         with self._changed:
             self._stored -= len(handed)
-            self._changed.notify_all()
-        for _ in handed:
-            self._release()
+            self._settle()
 
     def _rest(self) -> None:
         with self._changed:
