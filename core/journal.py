@@ -23,7 +23,7 @@ class Past:
         checkpoint: Where to begin; its `changed` are all workers. None: from nothing.
         kept: Webhooks that were kept after it: (endpoint, id of the event).
         batches: What was had of other processes.
-        rows: How many rows the journal has beyond the checkpoint.
+        rows: How many rows the journal has; the first may be of before the checkpoint.
     """
 
     position: int = 0
