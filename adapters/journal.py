@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Final
 
 import msgpack
@@ -50,6 +51,7 @@ class Journal:
         self._batch_seconds = batch_seconds
         self._is_awake = False  # a job is queued, or will be; read without the lock
         self._is_submitted = False
+        self._appointment = 0  # the number of the last one
         self._next_at = 0.0  # monotonic
         self._wait_seconds = 0.0
         self._lock = threading.Lock()
@@ -70,18 +72,26 @@ class Journal:
         with self._lock:
             if self._is_awake:
                 return
+            self._hold()  # first: from now on it may be released
             self._is_awake = True
-        self._hold()
         delay = self._next_at - time.monotonic()
-        if delay <= 0:
-            self._submit()
-        elif not self._store.call_later(delay, self._submit):
-            self._submit()  # it is closed, and says so
+        if delay <= 0 or not self._submit_later(delay):
+            self._submit()  # a store that is closed says so
 
     def hurry(self) -> None:
         """Somebody waits: write now what waits, also if the disk has just refused it."""
         self.wake()
         if self._is_awake:
+            self._submit()
+
+    def _submit_later(self, seconds: float) -> bool:
+        """Only the last one counts: else each attempt that somebody waits for would go on."""
+        with self._lock:
+            self._appointment = mine = self._appointment + 1
+        return self._store.call_later(seconds, partial(self._keep_appointment, mine))
+
+    def _keep_appointment(self, number: int) -> None:
+        if number == self._appointment:
             self._submit()
 
     def _submit(self) -> None:
@@ -110,22 +120,20 @@ class Journal:
             self._next_at = time.monotonic() + (self._wait_seconds or self._batch_seconds)
         if failed:
             self.door.refuse()
-            if not self._store.call_later(self._wait_seconds, self._submit):
+            if not self._submit_later(self._wait_seconds):
                 self._rest()
             return
         if self.door.is_full or not self.door.has_unwritten:
             self._rest()
-        elif not (
-            self._batch_seconds and self._store.call_later(self._batch_seconds, self._submit)
-        ):
+        elif not (self._batch_seconds and self._submit_later(self._batch_seconds)):
             self._submit()
 
     def _rest(self) -> None:
         with self._lock:
             self._is_awake = False
-        self._release()
         if self.door.has_unwritten and not self._wait_seconds:
-            self.wake()  # it came in the meantime
+            self.wake()  # it came in the meantime, and is held before the others are released
+        self._release()
 
 
 def write_group(connection: sqlite3.Connection, group: Group) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, TypeAlias, final
+from typing import Final, TypeAlias, TypeVar, final
 
 from ..config import CAPACITY
 from ..core.ports import Clock
@@ -17,6 +17,7 @@ from ..messages.outputs import AttemptEnded, LaneDue, RetryDue, SweepDue
 from ..messages.stats import FlushTick
 from .waker import Waker
 
+T = TypeVar("T")
 OnDrop: TypeAlias = Callable[[str, Input], None]
 
 # At least one turn is given for so many inputs: at full load a turn of a flush (64 workers, 1.5 ms
@@ -267,18 +268,18 @@ class Door:
         while self._turns_marks:
             self._marks_reached += 1
             self._turns_marks.pop().abandon()
-        while self._waiting:
-            try:
-                waits = self._waiting.popleft()
-            except IndexError:
-                return  # another thread does the same
-            if isinstance(waits, Mark):
-                self._marks_reached += 1
-                waits.abandon()
-            else:
-                with self._lock:
-                    self._thrown_out += 1
-                self._drop(reason, waits[1] if isinstance(waits, tuple) else waits)
+        for waits in taken_out(self._waiting):
+            self._throw_away(waits, reason)
+
+    def _throw_away(self, waits: Input | Mark | tuple[object, Input], reason: str) -> None:
+        """Drop one of those that wait."""
+        if isinstance(waits, Mark):
+            self._marks_reached += 1
+            waits.abandon()
+        else:
+            with self._lock:
+                self._thrown_out += 1
+            self._drop(reason, waits[1] if isinstance(waits, tuple) else waits)
 
     def _reach_turns_marks(self) -> None:
         while self._turns_marks:
@@ -314,3 +315,12 @@ class Door:
         with self._lock:
             self._dropped += 1
         self._on_drop(reason, body)
+
+
+def taken_out(queue: deque[T]) -> Iterator[T]:
+    """What is in it, one after the other; another thread may take some of it."""
+    while queue:
+        try:
+            yield queue.popleft()
+        except IndexError:
+            return

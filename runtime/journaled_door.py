@@ -17,7 +17,7 @@ from ..core.ports import Clock
 from ..messages.calls import TrackStatsBatch
 from ..messages.control import Input, Stamped
 from ..messages.stats import FlushTick
-from .door import NEVER_REFUSED, Door, Mark, Notice, OnDrop
+from .door import NEVER_REFUSED, Door, Mark, Notice, OnDrop, taken_out
 from .waker import Waker
 
 STRAIGHT: Final = frozenset(NEVER_REFUSED) - {FlushTick}
@@ -189,14 +189,17 @@ class JournaledDoor(Door):
     def take(self) -> Group | None:
         """What is to be written next: stamped, and the same again until `let_in`; or nothing."""
         if self._group is None and self._waiting and not self.is_full:
-            self._group = self._gather()
+            # at once, as a mark that finds neither inputs nor a group would overtake them
+            self._group = group = Group(0, 0, [], [], [])
+            self._gather(group)
         return self._group
 
     def let_in(self) -> None:
         """The group that was taken is on the disk: it may take effect."""
-        group, self._group = self._group, None
+        group = self._group
         if group is not None:
             self._ready.append(group)
+            self._group = None  # only now, likewise
             self._ring()
             if self._finished:
                 self._throw_out("closed")
@@ -208,14 +211,11 @@ class JournaledDoor(Door):
             if isinstance(entry, Mark):
                 entry.abandon()
 
-    def _gather(self) -> Group:
-        waiting = self._waiting
-        inputs: list[Input] = []
-        entries: list[Any] = []
-        origins: list[Origin] = []
+    def _gather(self, group: Group) -> None:
+        waiting: deque[Any] = self._waiting
+        inputs, entries, origins = group.inputs, group.entries, group.origins
         weight = 0
-        while waiting and weight < GROUP_MAX:
-            waits: Any = waiting.popleft()
+        for waits in taken_out(waiting):
             if isinstance(waits, Mark):
                 entries.append(waits)
             elif type(waits) is Parcel:
@@ -228,8 +228,9 @@ class JournaledDoor(Door):
                 entries.append(waits)
                 inputs.append(waits[1] if type(waits) is tuple else waits)
                 weight += _weight(inputs[-1])
-        first, at_ns = self._stamps(len(inputs))
-        return Group(first, at_ns, inputs, origins, entries)
+            if weight >= GROUP_MAX:
+                break
+        group.first, group.at_ns = self._stamps(len(inputs))
 
     # ── recovery ────────────────────────────────────────────────────────────────────────────
 
@@ -277,20 +278,17 @@ class JournaledDoor(Door):
 
     def _throw_out(self, reason: str) -> None:
         """Drop what waits. What is written already is not lost: the next life has it."""
-        with self._lock:
-            waiting = [*self._waiting]
-            self._waiting.clear()
-            ready = [*self._entering, *(each for group in self._ready for each in group.entries)]
-            self._entering.clear()
-            self._ready.clear()
-            self._straight.clear()
-        for waits in waiting:
-            self._waiting.extend(waits.bodies if isinstance(waits, Parcel) else (waits,))
-        for entry in ready:
+        self._straight.clear()
+        for group in taken_out(self._ready):
+            self._entering.extend(group.entries)
+        for entry in taken_out(self._entering):
             if isinstance(entry, Mark):
-                self._marks_reached += 1
-                entry.abandon()
+                self._throw_away(entry, reason)
         super()._throw_out(reason)
+
+    def _throw_away(self, waits: Any, reason: str) -> None:
+        for each in waits.bodies if type(waits) is Parcel else (waits,):
+            super()._throw_away(each, reason)
 
 
 def _weight(body: Input) -> int:
