@@ -43,13 +43,24 @@ class LoggingReporter:
             letter.traceback,
         )
 
-    def analytics_failed(self, method: str, error: BaseException) -> None:
+    def analytics_failed(
+        self, method: str, error: BaseException, *, is_retried: bool = False
+    ) -> None:
         """The host's AnalyticsService raised."""
         self._log(
             f"analytics/{method}",
-            "AnalyticsService.%s raised; what it was given is not sent again",
+            "AnalyticsService.%s raised; what it was given is %s",
             method,
+            "sent again later" if is_retried else "not sent again",
             error=error,
+        )
+
+    def clock_set_back(self, seconds: float) -> None:
+        """Stamps never go back: until the clock is where it was, they stand still."""
+        self._log(
+            "clock",
+            "the clock is %.0f s behind the last input's time; inputs get that time until then",
+            seconds,
         )
 
     def dropped(self, reason: str, what: str) -> None:

@@ -273,8 +273,9 @@ class StoredAnalytics:
                 getattr(self._service, method)(_unpacked(kind, body))
             except BaseException as error:  # noqa: BLE001  # the host's code: its faults stop nothing
                 self._metrics.sink_error(method)
-                self._reporter.analytics_failed(method, error)
-                if isinstance(error, UNFIT):
+                is_unfit = isinstance(error, UNFIT)
+                self._reporter.analytics_failed(method, error, is_retried=not is_unfit)
+                if is_unfit:
                     return True
             else:
                 with self._changed:

@@ -79,6 +79,10 @@ class WrittenDoor(Protocol):
     def has_unwritten(self) -> bool:
         """Whether something waits to be written."""
 
+    @property
+    def behind_ns(self) -> int:
+        """How far the clock is behind the last stamp."""
+
     def take(self) -> Group | None:
         """What is to be written next: the same again until `let_in`; None: nothing."""
 

@@ -47,6 +47,7 @@ class JournaledDoor(Door):
     """
 
     __slots__ = (
+        "_behind_ns",
         "_dispatch_waker",
         "_entered",
         "_entered_ns",
@@ -77,6 +78,7 @@ class JournaledDoor(Door):
         # and gone over by the garbage collector.
         self._ready: deque[Group] = deque()
         self._entering: deque[Any] = deque()  # what is left of the group that is being admitted
+        self._behind_ns = 0
         self._entered = self._entered_ns = 0  # the last stamp of it
         self._group: Group | None = None  # taken, and not committed yet
 
@@ -91,6 +93,11 @@ class JournaledDoor(Door):
     def is_full(self) -> bool:
         """Whether enough is written, and waits for the dispatch thread."""
         return len(self._ready) + bool(self._entering) >= GROUPS_READY_MAX
+
+    @property
+    def behind_ns(self) -> int:
+        """How far the clock was behind the stamp before, at the last one."""
+        return self._behind_ns
 
     @property
     def has_unwritten(self) -> bool:
@@ -273,7 +280,8 @@ class JournaledDoor(Door):
         with self._lock:
             first = self._position + 1
             self._position += count
-            self._last_ns = at_ns = max(at_ns, self._last_ns)  # the clock may be set back
+            self._behind_ns = max(self._last_ns - at_ns, 0)  # the clock may be set back
+            self._last_ns = at_ns = max(at_ns, self._last_ns)
         return first, at_ns
 
     def _throw_out(self, reason: str) -> None:

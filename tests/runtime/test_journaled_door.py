@@ -90,7 +90,9 @@ class Bench:
     """A door, its journal, and what it dropped."""
 
     def __init__(
-        self, clock: VirtualClock | FaultyClock | NosyClock | None = None, stats_capacity: int = 1_000_000
+        self,
+        clock: VirtualClock | FaultyClock | NosyClock | None = None,
+        stats_capacity: int = 1_000_000,
     ) -> None:
         self.clock = clock or VirtualClock(100)
         self.dropped: list[tuple[str, Input]] = []
