@@ -140,12 +140,13 @@ class Books:
 
     def _is_new(self, item: Mapping[str, Any]) -> bool:
         identity = item.get("id", "")
-        checksum = crc32(json.dumps(item, sort_keys=True).encode())
-        seen = self._seen.setdefault(identity, checksum) if identity else None
-        if identity and seen is checksum:
-            return True
         if not identity:
             self._find("differs", "an item without an id", str(item))
+            return True
+        checksum = crc32(json.dumps(item, sort_keys=True).encode())
+        seen = self._seen.get(identity)
+        if seen is None:
+            self._seen[identity] = checksum
             return True
         self.repeated += 1
         if seen != checksum:
