@@ -34,7 +34,7 @@ def embedded(data_dir: str, analytics: str, url: str) -> tuple[Synced, int]:
     telemetry = start(
         data_dir=data_dir,
         analytics=LineAnalytics(Path(analytics)),
-        webhook=WebhookSettings(urls=[url], api_key="APIkey", keys=KEYS, allow_private=True),
+        webhook=WebhookSettings(urls=(url,), api_key="APIkey", keys=KEYS, allow_private=True),
         metrics_port=0,
         flush_interval_seconds=FLUSH_SECONDS,
         close_wait_seconds=5.0,
