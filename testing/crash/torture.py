@@ -47,7 +47,7 @@ class NodeTorture:
         seed: int,
         *,
         clients: int = 3,
-        rate: float = 150.0,
+        rate: float = 300.0,
         options: tuple[str, ...] = (),
     ) -> None:
         self._directory = directory
