@@ -16,6 +16,8 @@ from .records import Records, Summary
 
 RATE: Final = 400.0
 LOAD_SECONDS: Final = 1.5
+EARLY_PART: Final = 0.25
+EARLY_SECONDS: Final = 0.9
 
 
 class EmbeddedTorture:
@@ -36,26 +38,34 @@ class EmbeddedTorture:
         self._host: Helper | None = None
 
     def start(self) -> Helper:
-        """A process that takes over the data directory."""
-        self._name = f"host{self.summary.rounds + 1}"
+        """A process that takes over the data directory, and calls."""
         began = time.monotonic()
-        self._host = host = Helper(
-            "client",
-            self._records.ledger(self._name),
-            *(self._name, self._seed, RATE, self._directory / "data"),
-            *(self._records.analytics_dir / "lines.jsonl", self._records.url),
-            directory=self._directory,
-        )
+        host = self._spawn()
         caller = self._records.books.callers[self._name]
         self._records.wait_for(lambda: caller.begun or not host.is_alive)
         assert caller.begun, (self._directory / "helpers.log").read_text("utf-8", "replace")
         self.summary.recovered("host", time.monotonic() - began)
         return host
 
+    def _spawn(self) -> Helper:
+        self._name = f"host{self.summary.rounds + 1}"
+        self._host = Helper(
+            "client",
+            self._records.ledger(self._name),
+            *(self._name, self._seed, RATE, self._directory / "data"),
+            *(self._records.analytics_dir / "lines.jsonl", self._records.url),
+            directory=self._directory,
+        )
+        return self._host
+
     def play(self) -> None:
-        """A process calls, and is killed."""
-        host = self.start()
-        pause(self._chance.uniform(0.0, LOAD_SECONDS))
+        """A process calls, and is killed; some before they have taken over."""
+        if self._chance.random() < EARLY_PART:
+            host = self._spawn()
+            pause(self._chance.uniform(0.0, EARLY_SECONDS))
+        else:
+            host = self.start()
+            pause(self._chance.uniform(0.0, LOAD_SECONDS))
         host.kill()
         self.summary.killed["host"] += 1
         self.summary.rounds += 1

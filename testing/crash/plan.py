@@ -10,7 +10,7 @@ from typing import Final
 
 # how often, against each other
 VICTIMS: Final = {
-    "client": 3.0,
+    "client": 2.5,
     "shard 0": 3.0,
     "shard 1": 3.0,
     "guardian": 1.5,
@@ -26,7 +26,7 @@ NODE: Final = ("guardian", "admin", "logger", "node")  # its watcher starts it a
 PAIRS_PART: Final = 0.3
 AGAIN_MAX: Final = 2  # more, and whoever starts it again waits for long: 0.1 s, 0.2 s … 10 s
 LOAD_SECONDS: Final = 0.6
-APART_SECONDS: Final = 0.8  # of a pair: the second may meet the recovery of the first
+APART_SECONDS: Final = 1.2  # of a pair: the second may meet the recovery of the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def rounds(seed: int, count: int) -> Iterator[Round]:
     killed: Counter[str] = Counter()
     for number in range(1, count + 1):
         victims = [_victim(chance, killed)]
-        if victims[0] not in WHOLE and chance.random() < PAIRS_PART:
+        if victims[0] != "SIGTERM" and chance.random() < PAIRS_PART:
             victims.append(_victim(chance, killed, but=victims[0]))
         is_apart = len(victims) == 2 and chance.random() < 0.6
         apart = chance.uniform(0.0, APART_SECONDS) if is_apart else 0.0

@@ -17,7 +17,9 @@ from .lines import whole
 from .metrics_text import parsed
 from .processes import Helper, pause
 
-QUIET_SECONDS: Final = 10.0  # nothing came for so long: what is not here is lost
+QUIET_SECONDS: Final = (
+    12.0  # nothing came for so long: what is not here is lost; a retry waits 5 s
+)
 LOOK_FACTOR: Final = 50
 EXAMPLES_MAX: Final = 200
 
@@ -105,7 +107,7 @@ class Records:
         self._webhooks = directory / "webhooks.jsonl"
         self._pauses = 0
         self._began = time.monotonic()
-        self.site = Helper("site", self._webhooks, directory=directory)
+        self.site = Helper("site", self._webhooks, seed, directory=directory)
         wait_until(lambda: self._webhooks.exists() and b"\n" in self._webhooks.read_bytes())
 
     @property

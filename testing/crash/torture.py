@@ -27,6 +27,7 @@ SHARDS: Final = 2
 NODE_ID: Final = "torture"
 PROBER: Final = "prober"
 RECOVERY_SECONDS: Final = 60.0
+FLUSH_SECONDS: Final = (0.2, 1.0, 1.0, 5.0)  # of the next node: many checkpoints, or long journals
 Say = Callable[[str], None]
 
 
@@ -55,22 +56,10 @@ class NodeTorture:
         self._rate = rate
         self._records = Records(directory, seed)
         self.summary = self._records.summary
-        config = directory / "greenroom.yaml"
-        config.write_text(
-            json.dumps(  # JSON is YAML
-                {
-                    "keys": KEYS,
-                    "webhook": {
-                        "urls": [self._records.url],
-                        "api_key": "APIkey",
-                        "allow_private": True,
-                    },
-                    "greenroom": {"flush_interval_seconds": 1.0, "close_wait_seconds": 5.0},
-                }
-            )
-        )
+        self._chance = random.Random(seed)
+        self._config = directory / "greenroom.yaml"
         self._options = (
-            *("--shards", str(SHARDS), "--node-id", NODE_ID, "--config", str(config)),
+            *("--shards", str(SHARDS), "--node-id", NODE_ID, "--config", str(self._config)),
             *("--data-dir", str(directory / "data")),
             *("--analytics-dir", str(self._records.analytics_dir)),
             *options,
@@ -128,6 +117,12 @@ class NodeTorture:
         return left_over(self._directory)
 
     def _start(self) -> RunningNode:
+        flush_seconds = self._chance.choice(FLUSH_SECONDS)
+        webhook = {"urls": [self._records.url], "api_key": "APIkey", "allow_private": True}
+        times = {"flush_interval_seconds": flush_seconds, "close_wait_seconds": 5.0}
+        self._config.write_text(  # JSON is YAML
+            json.dumps({"keys": KEYS, "webhook": webhook, "greenroom": times})
+        )
         mark = {MARK: str(self._directory)}
         return RunningNode(self._directory, *self._options, environment=mark)
 
