@@ -19,7 +19,7 @@ from ..patience import wait_until
 from ..webhook_site import KEYS
 from .books import Finding
 from .load import Caller
-from .plan import NODE, WHOLE, Round, rounds
+from .plan import WHOLE, Round, rounds
 from .processes import MARK, Helper, left_over, pause, tree_of
 from .records import Records, Summary
 
@@ -83,12 +83,15 @@ class NodeTorture:
         pause(plan.load_seconds)
         before = self._node.wait_ready()["shards"]
         began = time.monotonic()
+        killed: set[int] = set()
         for number, victim in enumerate(plan.victims):
             if number:
                 pause(plan.apart_seconds)
-            self._kill(victim, before)
+            killed |= self._kill(victim, before)
             self.summary.killed[victim] += 1
-        self._recover(plan.victims, before)
+        if killed - set(before):
+            killed |= set(before)  # the shards ended with whoever it was
+        self._recover(plan, killed)
         self.summary.recovered(" + ".join(sorted(plan.victims)), time.monotonic() - began)
         self.summary.rounds += 1
 
@@ -134,12 +137,13 @@ class NodeTorture:
             *("client", ledger, name, self._seed, self._rate, address), directory=self._directory
         )
 
-    def _kill(self, victim: str, shards: list[int]) -> None:
+    def _kill(self, victim: str, shards: list[int]) -> set[int]:
+        """End it; which processes of the node that were."""
         if victim == "client":
             name = random.Random(f"{self._seed} {self._born}").choice([*self._clients])
             self._clients.pop(name).kill()
             self._new_client()
-            return
+            return set()
         tree = tree_of(self._node.pid, shards)
         if victim == "SIGTERM":
             self._node.terminate()
@@ -157,25 +161,20 @@ class NodeTorture:
             self._node.wait()
             wait_until(lambda: not any(map(is_alive, tree.values())))
             self._node = self._start()
+        return set(victims)
 
-    def _recover(self, victims: tuple[str, ...], before: list[int]) -> None:
-        changed = set()
-        for victim in victims:
-            if victim in NODE or victim in WHOLE:
-                changed |= set(before)
-            elif victim.startswith("shard"):
-                changed.add(before[int(victim.split()[1])])
+    def _recover(self, plan: Round, killed: set[int]) -> None:
         limit = time.monotonic() + RECOVERY_SECONDS
         for room in self._rooms:
             self._prober.start_room(room)
         if not self._prober.sync(RECOVERY_SECONDS):
-            raise AssertionError(f"calls do not take effect after {victims}\n{self._node.log}")
+            raise AssertionError(f"calls do not take effect after round {plan}\n{self._node.log}")
         while True:
             seen = self._node.health()
             living = seen.get("shards", [])
-            if seen.get("ready") and not changed & set(living) and all(map(is_alive, living)):
+            if seen.get("ready") and not killed & set(living) and all(map(is_alive, living)):
                 return
-            assert time.monotonic() < limit, f"not ready after {victims}: {seen}"
+            assert time.monotonic() < limit, f"not ready after round {plan}: {seen}"
             pause(0.01)
 
 
