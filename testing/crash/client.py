@@ -1,7 +1,7 @@
 """A client process: calls at a steady rate, until it is told otherwise on its standard input.
 
     python -m greenroom.testing.crash.client LEDGER NAME SEED RATE ADDRESS
-    python -m greenroom.testing.crash.client LEDGER NAME SEED RATE DATA_DIR ANALYTICS URL
+    python -m greenroom.testing.crash.client LEDGER NAME SEED RATE DATA_DIR ANALYTICS URL FLUSH
 
 The first connects to a node, the second has greenroom in it. `pause N` and `go` are the commands;
 the end of the input ends it.
@@ -26,17 +26,16 @@ from .load import Caller, Synced
 STEP_SECONDS: Final = 0.02
 SYNC_SECONDS: Final = 0.5  # while a node is away nothing more is called than what this bounds
 SYNC_EACH: Final = 5  # steps
-FLUSH_SECONDS: Final = 1.0
 
 
-def embedded(data_dir: str, analytics: str, url: str) -> tuple[Synced, int]:
+def embedded(data_dir: str, analytics: str, url: str, flush_seconds: str) -> tuple[Synced, int]:
     """Greenroom in this process, and the port of its metrics."""
     telemetry = start(
         data_dir=data_dir,
         analytics=LineAnalytics(Path(analytics)),
         webhook=WebhookSettings(urls=(url,), api_key="APIkey", keys=KEYS, allow_private=True),
         metrics_port=0,
-        flush_interval_seconds=FLUSH_SECONDS,
+        flush_interval_seconds=float(flush_seconds),
         close_wait_seconds=5.0,
     )
     port = telemetry.metrics_port

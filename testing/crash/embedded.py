@@ -12,6 +12,7 @@ from typing import Final
 
 from ..patience import wait_until
 from .processes import Helper, left_over, pause
+from .plan import FLUSH_SECONDS
 from .records import Records, Summary
 
 RATE: Final = 400.0
@@ -54,6 +55,7 @@ class EmbeddedTorture:
             self._records.ledger(self._name),
             *(self._name, self._seed, RATE, self._directory / "data"),
             *(self._records.analytics_dir / "lines.jsonl", self._records.url),
+            self._chance.choice(FLUSH_SECONDS),
             directory=self._directory,
         )
         return self._host

@@ -25,6 +25,8 @@ WHOLE: Final = ("watcher", "all", "SIGTERM")  # the node must be started again
 NODE: Final = ("guardian", "admin", "logger", "node")  # its watcher starts it again
 PAIRS_PART: Final = 0.3
 AGAIN_MAX: Final = 2  # more, and whoever starts it again waits for long: 0.1 s, 0.2 s … 10 s
+# of the next life, one of them: many checkpoints, or a journal over several lives
+FLUSH_SECONDS: Final = (0.05, 1.0, 1.0, 5.0, 20.0)
 LOAD_SECONDS: Final = 0.6
 APART_SECONDS: Final = 1.2  # of a pair: the second may meet the recovery of the first
 

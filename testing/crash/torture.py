@@ -19,7 +19,7 @@ from ..patience import wait_until
 from ..webhook_site import KEYS
 from .books import Finding
 from .load import Caller
-from .plan import WHOLE, Round, rounds
+from .plan import FLUSH_SECONDS, WHOLE, Round, rounds
 from .processes import MARK, Helper, left_over, pause, tree_of
 from .records import Records, Summary
 
@@ -27,7 +27,6 @@ SHARDS: Final = 2
 NODE_ID: Final = "torture"
 PROBER: Final = "prober"
 RECOVERY_SECONDS: Final = 60.0
-FLUSH_SECONDS: Final = (0.2, 1.0, 1.0, 5.0)  # of the next node: many checkpoints, or long journals
 Say = Callable[[str], None]
 
 
