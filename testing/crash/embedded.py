@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from ..patience import wait_until
-from .processes import Helper, left_over, pause
 from .plan import FLUSH_SECONDS
+from .processes import Helper, left_over, pause
 from .records import Records, Summary
 
 RATE: Final = 400.0
