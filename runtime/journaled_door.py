@@ -54,6 +54,7 @@ class JournaledDoor(Door):
         "_entering",
         "_fed",
         "_group",
+        "_is_taking_up",
         "_journal",
         "_ready",
         "_straight",
@@ -79,6 +80,7 @@ class JournaledDoor(Door):
         self._ready: deque[Group] = deque()
         self._entering: deque[Any] = deque()  # what is left of the group that is being admitted
         self._behind_ns = 0
+        self._is_taking_up = False
         self._entered = self._entered_ns = 0  # the last stamp of it
         self._group: Group | None = None  # taken, and not committed yet
 
@@ -92,7 +94,8 @@ class JournaledDoor(Door):
     @property
     def is_full(self) -> bool:
         """Whether enough is written, and waits for the dispatch thread."""
-        return len(self._ready) + bool(self._entering) >= GROUPS_READY_MAX
+        ready = len(self._ready) + bool(self._entering)
+        return self._is_taking_up or ready >= GROUPS_READY_MAX
 
     @property
     def behind_ns(self) -> int:
@@ -175,7 +178,7 @@ class JournaledDoor(Door):
         """Queue a mark behind all that has entered."""
         with self._lock:
             self._marks_set += 1
-            is_behind = self.has_unwritten
+            is_behind = self.has_unwritten and not self._is_taking_up
             if is_behind:
                 self._waiting.append(mark)
             else:  # the journal need not be woken for it
@@ -242,9 +245,20 @@ class JournaledDoor(Door):
     # ── recovery ────────────────────────────────────────────────────────────────────────────
 
     def resume(self, position: int, at_ns: int) -> None:
-        """Go on after these stamps, of a life before."""
+        """Go on after these stamps, of a life before.
+
+        Until `taken_up` only that life's inputs are let in: whatever is new comes after them, or
+        a flush would be of something else than the inputs before it.
+        """
         with self._lock:
             self._position, self._last_ns = position, at_ns
+            self._is_taking_up = True
+
+    def taken_up(self) -> None:
+        """All inputs of the life before are handled."""
+        self._is_taking_up = False
+        if self._waiting:
+            self._journal.wake()
 
     def feed(self, first: int, at_ns: int, inputs: Sequence[Input | None]) -> None:
         """Let in what was written in a life before, for the actor that the door leads to.
