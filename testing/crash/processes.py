@@ -92,7 +92,7 @@ def tree_of(watcher: int, shards: list[int]) -> dict[str, int]:
 
     Args:
         watcher: The node's first process.
-        shards: Their process ids by number, as far as they live still; the others' numbers are guessed.
+        shards: Their process ids by number; those that live no longer are guessed.
     """
     found = {"watcher": watcher}
     try:
