@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import IO, Final
 
@@ -91,7 +92,7 @@ def tree_of(watcher: int, shards: list[int]) -> dict[str, int]:
 
     Args:
         watcher: The node's first process.
-        shards: Their process ids by number, as far as they are known; else the order counts.
+        shards: Their process ids by number; those that live no longer are guessed.
     """
     found = {"watcher": watcher}
     try:
@@ -106,9 +107,11 @@ def tree_of(watcher: int, shards: list[int]) -> dict[str, int]:
         if len(below) > 1:
             found["guardian"] = below[1]
             living = sorted(children_of(below[1]))
-            if set(shards) == set(living):
-                living = shards
-            found |= {f"shard {number}": pid for number, pid in enumerate(living)}
+            known = {pid: number for number, pid in enumerate(shards) if pid in living}
+            others = (number for number in count() if number not in known.values())
+            for pid in living:
+                number = known[pid] if pid in known else next(others)
+                found[f"shard {number}"] = pid
     except OSError:
         pass  # one ended while it was looked at
     return found

@@ -82,15 +82,16 @@ class NodeTorture:
         pause(plan.load_seconds)
         before = self._node.wait_ready()["shards"]
         began = time.monotonic()
-        killed: set[int] = set()
+        killed: dict[int, str] = {}
         for number, victim in enumerate(plan.victims):
             if number:
                 pause(plan.apart_seconds)
             killed |= self._kill(victim, before)
             self.summary.killed[victim] += 1
-        if killed - set(before):
-            killed |= set(before)  # the shards ended with whoever it was
-        self._recover(plan, killed)
+        gone = {*killed}
+        if not all(name.startswith("shard") for name in killed.values()):
+            gone |= {*before}  # the shards ended with whoever it was
+        self._recover(plan, gone)
         self.summary.recovered(" + ".join(sorted(plan.victims)), time.monotonic() - began)
         self.summary.rounds += 1
 
@@ -136,22 +137,23 @@ class NodeTorture:
             *("client", ledger, name, self._seed, self._rate, address), directory=self._directory
         )
 
-    def _kill(self, victim: str, shards: list[int]) -> set[int]:
-        """End it; which processes of the node that were."""
+    def _kill(self, victim: str, shards: list[int]) -> dict[int, str]:
+        """End it; which processes of the node that were, by their names."""
         if victim == "client":
             name = random.Random(f"{self._seed} {self._born}").choice([*self._clients])
             self._clients.pop(name).kill()
             self._new_client()
-            return set()
+            return {}
         tree = tree_of(self._node.pid, shards)
         if victim == "SIGTERM":
             self._node.terminate()
-            victims = [self._node.pid]
+            names = ["watcher"]
         elif victim in WHOLE:
-            victims = [tree["watcher"]] if victim == "watcher" else [*tree.values()]
-            random.Random(self._born).shuffle(victims)
+            names = ["watcher"] if victim == "watcher" else [*tree]
+            random.Random(self._born).shuffle(names)
         else:  # in the midst of a recovery it may not be there: then whoever is to make it
-            victims = [tree.get(victim) or [*tree.values()][-1]]
+            names = [victim if victim in tree else [*tree][-1]]
+        victims = {tree[name]: name for name in names}
         if victim != "SIGTERM":
             for pid in victims:
                 with suppress(ProcessLookupError):
@@ -160,7 +162,7 @@ class NodeTorture:
             self._node.wait()
             wait_until(lambda: not any(map(is_alive, tree.values())))
             self._node = self._start()
-        return set(victims)
+        return victims
 
     def _recover(self, plan: Round, killed: set[int]) -> None:
         limit = time.monotonic() + RECOVERY_SECONDS
