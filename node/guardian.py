@@ -7,6 +7,7 @@ import os
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from thespian.actors import (
@@ -28,6 +29,7 @@ from .messages import (
     Members,
     NodeDrained,
     NodeState,
+    ShardBegun,
     ShardDrained,
     ShardFailed,
     ShardLeft,
@@ -41,11 +43,20 @@ NAME: Final = "greenroom-guardian"
 CAPABILITY: Final = "greenroom node"  # its value is the node's id
 WAIT_MIN_SECONDS: Final = 0.1
 WAIT_MAX_SECONDS: Final = 10.0
+BEGIN_SECONDS: Final = 3.0  # from the fork until its first message: 0.1 s, more on a busy machine
 STEADY_SECONDS: Final = 10.0  # a shard that ran so long is started again at once
 DRAIN_MARGIN_SECONDS: Final = 2.0
 _BEAT: Final = "beat"
 _LEFT: Final = "left"
 _log = logging.getLogger("greenroom.node")
+
+
+@dataclass(frozen=True, slots=True)
+class _Overdue:
+    """A shard that was started then should have begun by now."""
+
+    number: int
+    started_at: float
 
 
 class _Place:
@@ -57,6 +68,7 @@ class _Place:
         self.pid = 0
         self.failure = ""
         self.is_draining = False
+        self.has_begun = False
         self.started_at = 0.0
         self.wait_seconds = WAIT_MIN_SECONDS
         self.restarts = 0
@@ -108,8 +120,24 @@ class NodeGuardian(Speaking):
 
     def _start(self, place: _Place) -> None:
         place.started_at = time.monotonic()
+        place.has_begun = False
         place.address = self.createActor(ShardHost)
         self.send(place.address, StartShard(place.number, place.restarts))
+        self.wakeupAfter(BEGIN_SECONDS, _Overdue(place.number, place.started_at))
+
+    def receiveMsg_ShardBegun(self, begun: ShardBegun, sender: ActorAddress) -> None:
+        """Its process lives: if it ends, Thespian says so."""
+        place = self._places[begun.number]
+        if place.address == sender:
+            place.has_begun = True
+
+    def _look_after(self, overdue: _Overdue) -> None:
+        """A process that ends before Thespian has heard of it is missed by nobody else."""
+        place = self._places[overdue.number]
+        if place.started_at == overdue.started_at and place.address and not place.has_begun:
+            _log.warning("shard %d has not begun: another one is made", place.number)
+            self.send(place.address, ActorExitRequest())
+            self._on_exit(place)
 
     def receiveMsg_ShardReady(self, ready: ShardReady, sender: ActorAddress) -> None:
         """It lets clients in."""
@@ -239,6 +267,8 @@ class NodeGuardian(Speaking):
             self._beat_all()
         elif due.payload == _LEFT:
             self._drain_all()
+        elif isinstance(due.payload, _Overdue):
+            self._look_after(due.payload)
         elif due.payload is None:
             for place in self._places:
                 self._on_drained(place.number, complete=False)

@@ -21,6 +21,21 @@ class StartShard:
 
 
 @dataclass(frozen=True, slots=True)
+class ShardBegun:
+    """From a shard, before anything else: its process lives."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunShard:
+    """From a shard to itself: now run, which may take long."""
+
+    start: StartShard
+    guardian: ActorAddress
+
+
+@dataclass(frozen=True, slots=True)
 class ShardReady:
     """From a shard: clients are let in."""
 
@@ -216,7 +231,7 @@ class NodeDrained:
     complete: bool
 
 
-allow(StartShard, ShardReady, ShardFailed, DrainShard, ShardDrained)
+allow(StartShard, ShardBegun, RunShard, ShardReady, ShardFailed, DrainShard, ShardDrained)
 allow(Beat, Farewell)
 allow(Members, ShardLeft, Forward, Forwarded, Moved, MovedHeard)
 allow(AskNode, NodeState, DrainNode, NodeDrained)

@@ -47,6 +47,8 @@ from .messages import (
     Members,
     Moved,
     MovedHeard,
+    RunShard,
+    ShardBegun,
     ShardDrained,
     ShardFailed,
     ShardLeft,
@@ -108,7 +110,13 @@ class ShardHost(Speaking):
             self._running.on_moved_heard(heard)
 
     def receiveMsg_StartShard(self, start: StartShard, sender: ActorAddress) -> None:
-        """Run as this shard."""
+        """Say that this process is there, then run."""
+        self.send(sender, ShardBegun(start.number))
+        self.send(self.myAddress, RunShard(start, sender))
+
+    def receiveMsg_RunShard(self, run: RunShard, sender: ActorAddress) -> None:
+        """Run as this shard; when there is much to take up, that is long."""
+        start, sender = run.start, run.guardian
         leave_endings_to_the_watcher()
         gc.freeze()  # all that was imported stays
         gc.set_threshold(*GC_THRESHOLDS)
