@@ -6,7 +6,7 @@ import shutil
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from livekit.protocol.analytics import AnalyticsEvent, AnalyticsNodeRooms, AnalyticsStat
@@ -18,12 +18,13 @@ from greenroom.actors.stats_worker import StatsWorker
 from greenroom.adapters.database import DATABASE_NAME
 from greenroom.core.times import NS_PER_SECOND
 from greenroom.errors import SystemBrokenError
-from greenroom.messages.calls import FlushStats, RoomStarted
+from greenroom.messages.calls import FlushStats, RoomStarted, SendEvent
+from greenroom.messages.codec import MAX_BYTES
 from greenroom.messages.stats import FlushTick, TrackStat
 from greenroom.runtime.clock import VirtualClock
 from greenroom.testing.loopback import LoopThread
 from greenroom.testing.patience import PATIENCE_SECONDS
-from greenroom.testing.samples import ALICE, join, report, room
+from greenroom.testing.samples import ALICE, join, report, room, track_stats
 from greenroom.testing.webhook_site import KEYS, WebhookSite
 
 START_NS: Final = 1_700_000_000 * NS_PER_SECOND
@@ -33,7 +34,7 @@ class Sink:
     """Adds up the packets that it got."""
 
     def __init__(self) -> None:
-        self.packets = 0
+        self.packets = self.events = 0
         self.is_flushed = threading.Event()
 
     def send_stats(self, stats: Sequence[AnalyticsStat]) -> None:
@@ -41,13 +42,22 @@ class Sink:
         self.is_flushed.set()
 
     def send_event(self, event: AnalyticsEvent) -> None:
-        pass
+        self.events += 1
 
     def send_node_room_states(self, node_rooms: AnalyticsNodeRooms | None) -> None:
         raise AssertionError("nobody tells of rooms here")
 
     def room_project_reporter(self) -> object:
         return None
+
+
+class Poisoned(StatsWorker):
+    """Cannot digest any sample."""
+
+    @told(TrackStat)
+    def on_track_stat(self, stat: TrackStat, sender: ActorAddress) -> None:
+        """Fail."""
+        raise RuntimeError("poison")
 
 
 class Stuck(StatsWorker):
@@ -123,7 +133,8 @@ def test_ticks_go_on_though_a_life_before_has_left_some_in_its_journal(tmp_path:
     telemetry = greenroom.start(data_dir=tmp_path / "a", flush_interval_seconds=None)
     join(telemetry, ALICE)
     # the second flush comes while the checkpoint of the first is made, and has none
-    telemetry.take([FlushStats(), FlushTick(1_000)], lambda: None)
+    flushes: list[Any] = [FlushStats(), FlushTick(1_000)]
+    telemetry.take(flushes, lambda: None)
     for _ in range(100):
         report(telemetry, ALICE, 1)
         assert telemetry.sync()  # a row of its own
@@ -155,3 +166,44 @@ def test_a_start_that_fails_lets_go_of_the_directory_and_leaves_all_in_it(tmp_pa
     telemetry.close()
 
     assert sink.packets == 6
+
+
+def test_a_dead_letter_is_kept_once_however_often_its_input_is_told_again(tmp_path: Path) -> None:
+    def start(directory: Path) -> greenroom.Telemetry:
+        children = ChildClasses(worker=Poisoned)
+        return greenroom.start(data_dir=directory, flush_interval_seconds=None, children=children)
+
+    telemetry = start(tmp_path / "0")
+    join(telemetry, ALICE)
+    report(telemetry, ALICE, 1, 1)  # two letters, which look the same
+    assert telemetry.sync()
+    assert telemetry._store is not None
+    assert telemetry._store.wait_idle(PATIENCE_SECONDS)
+    for life in range(2):
+        directory = left_behind(tmp_path / str(life), tmp_path / str(life + 1))
+        telemetry.close(is_over=False)
+        telemetry = start(directory)
+
+    assert len(telemetry.dead_letters.list()) == 2
+    report(telemetry, ALICE, 1)
+    assert telemetry.sync()
+    telemetry.close()
+    telemetry = start(tmp_path / "2")
+    assert len(telemetry.dead_letters.list()) == 3
+    telemetry.close()
+
+
+def test_an_input_of_any_size_is_told_again_and_so_are_those_beside_it(tmp_path: Path) -> None:
+    sink = Sink()
+    telemetry = greenroom.start(data_dir=tmp_path / "a", flush_interval_seconds=None)
+    join(telemetry, ALICE)
+    event = AnalyticsEvent(room_id="x" * (MAX_BYTES + 1))
+    telemetry.take([track_stats(), SendEvent(event), track_stats()], lambda: None)
+    assert telemetry.sync()
+    directory = left_behind(tmp_path / "a", tmp_path / "b")
+    telemetry.close()
+
+    telemetry = greenroom.start(analytics=sink, data_dir=directory)
+    telemetry.close()
+
+    assert (sink.packets, sink.events) == (6, 1)
