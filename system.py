@@ -112,7 +112,8 @@ class Telemetry(SharedCalls):
         self._system = ActorSystem(self._base, transientUnique=True)
         self._supervisor = self._system.createActor(Supervisor)
         self._door.lead_to(self._supervisor)
-        self.dead_letters = box_in(self._store, self.metrics)
+        comes_again = keeping is not None and not keeping.past.is_empty
+        self.dead_letters = box_in(self._store, self.metrics, comes_again=comes_again)
         self._given_up = ""
         self.webhooks = Webhooks(settings.webhook, self._book, self._enter, self._store)
         kept = () if keeping is None else (keeping.outputs, keeping.checkpoints, keeping.past)
@@ -127,12 +128,17 @@ class Telemetry(SharedCalls):
         self._system.tell(self._guardian, ConfigureGuardian(self._supervisor, configure))
         self._closing = threading.Lock()
         self._closed = self._handed_over = False
-        if not isinstance(self.clock, VirtualClock):
-            self._base.start()
         if keeping is not None and keeping.checkpoints is not None:
             self._guards = itertools.count(secrets.randbits(62))  # not those of a life before
-            keeping.take_up(self._base.barrier)
-            self._door.enter(self._supervisor, Started(self.clock.now_ns()))
+            self._door.enter(self._supervisor, Started(self.clock.now_ns()))  # before all ticks
+        if not isinstance(self.clock, VirtualClock):
+            self._base.start()
+        if keeping is not None:
+            try:
+                keeping.take_up(self._base.barrier)
+            except BaseException:
+                self.close(EXIT_SECONDS, is_over=False)  # another start finds all as it was
+                raise
         self.dead_letters.watch(self._replay)
         self._book.watch(self._enter)
         atexit.register(self.close, EXIT_SECONDS)

@@ -121,7 +121,7 @@ def load(connection: sqlite3.Connection) -> Past:
     row = connection.execute("SELECT state, next_delivery FROM checkpoint").fetchone()
     next_delivery = 0
     if row is not None:
-        found, next_delivery = decode(row[0]), row[1]
+        found, next_delivery = decode(row[0], is_own=True), row[1]
         if not isinstance(found, Checkpoint):
             raise DecodeError("the checkpoint is none", length=len(row[0]))
         workers = connection.execute("SELECT body FROM checkpoint_workers ORDER BY incarnation")

@@ -192,7 +192,7 @@ class JournalReader:
         if entry is None:
             return None
         if type(entry) is bytes:
-            found: Any = decode(entry)
+            found: Any = decode(entry, is_own=True)
             if type(found) not in JOURNALED:
                 raise ValueError(f"{type(found).__name__} is no input that is journaled")
             journaled: Input = found

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from ..config import DiskSync
 from ..core.metrics import Metrics
-from ..errors import StoreError
+from ..errors import ConfigError, StoreError
 from .database import (
     DATABASE_NAME,
     DirectoryLock,
@@ -29,7 +29,7 @@ from .database import (
     transaction,
 )
 from .reporter import LoggingReporter
-from .store_errors import SameFile, is_of_the_file, store_error
+from .store_errors import SameFile, StoreErrorKind, is_of_the_file, store_error
 from .store_statistics import StoreStatistics
 from .store_trouble import TroubleFile
 
@@ -211,6 +211,8 @@ class Store:
         try:
             with closing(open_beside(self.data_dir, write=write)) as connection:
                 return job(connection)
+        except ConfigError as error:  # somebody has taken it away
+            raise StoreError(self.path, str(error), StoreErrorKind.GONE) from error
         except sqlite3.Error as error:
             raise store_error(self.path, error) from error
 

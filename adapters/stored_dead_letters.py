@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from functools import partial
@@ -27,6 +28,8 @@ OnReplay: TypeAlias = Callable[[int, DeadLetter], bool]
 REPLAY_MAX: Final = 100  # letters between two commits: so many may come twice after a crash
 TAKE_SECONDS: Final = 10.0  # a disk that is slower than this is broken
 
+_Told: TypeAlias = tuple[str, str, str, int, int, bytes, int]
+
 _FIELDS: Final = "actor, key, message, position, at_ns, error, traceback, body, incarnation"
 
 
@@ -37,13 +40,20 @@ class SqliteDeadLetters:
         store: Writes it; closed by whoever made it.
         capacity: How many letters are kept.
         metrics: Counts `greenroom_dropped_total{reason="dead_letters_full"}`.
+        comes_again: What a life before was told is told again until `watch`: letters that are
+            kept of it are not added a second time.
 
     Raises:
         ConfigError: The capacity is not at least 1.
     """
 
     def __init__(
-        self, store: Store, capacity: int = CAPACITY, *, metrics: Metrics | None = None
+        self,
+        store: Store,
+        capacity: int = CAPACITY,
+        *,
+        metrics: Metrics | None = None,
+        comes_again: bool = False,
     ) -> None:
         check_capacity(capacity)
         self._store = store
@@ -52,9 +62,15 @@ class SqliteDeadLetters:
         self._dropped = 0
         self._ends: dict[int, LetterState] = {}  # of the store's thread
         self._lock = threading.Lock()
+        self._to_come_again: Counter[_Told] = Counter()  # of the dispatch thread
+        if comes_again:
+            self._to_come_again.update(_told(kept.letter) for kept in self.list())
 
     def add(self, letter: DeadLetter) -> None:
         """Queue it; what the store cannot write, it counts and logs."""
+        if self._to_come_again[told := _told(letter)]:
+            self._to_come_again[told] -= 1
+            return
         done = self._store.submit(partial(insert, letter=letter, capacity=self._capacity))
         done.add_done_callback(self._on_added)
 
@@ -108,6 +124,7 @@ class SqliteDeadLetters:
                 again. False: it cannot now and is asked again. If it raises, that is logged,
                 and the letter is "new" again.
         """
+        self._to_come_again = Counter()
         self._store.watch(partial(self._replay, on_replay))
 
     def _on_added(self, done: Future[int]) -> None:
@@ -145,11 +162,13 @@ class SqliteDeadLetters:
             self._ends.clear()
 
 
-def box_in(store: Store | None, metrics: Metrics) -> MemoryDeadLetters | SqliteDeadLetters:
+def box_in(
+    store: Store | None, metrics: Metrics, *, comes_again: bool = False
+) -> MemoryDeadLetters | SqliteDeadLetters:
     """The box of a telemetry: in its store, if it has one."""
     if store is None:
         return MemoryDeadLetters(metrics=metrics)
-    return SqliteDeadLetters(store, metrics=metrics)
+    return SqliteDeadLetters(store, metrics=metrics, comes_again=comes_again)
 
 
 def insert(connection: sqlite3.Connection, letter: DeadLetter, capacity: int) -> int:
@@ -227,6 +246,12 @@ def _take(connection: sqlite3.Connection, letter_id: int) -> DeadLetter | None:
 
 def _count(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT count(*) FROM dead_letters").fetchone()[0])
+
+
+def _told(letter: DeadLetter) -> _Told:
+    """What is the same when its input is told again: the texts of a failure need not be."""
+    names = (_storable(letter.actor), _storable(letter.key), _storable(letter.message))
+    return *names, letter.position, letter.at_ns, letter.body, letter.incarnation
 
 
 def _storable(text: str) -> str:

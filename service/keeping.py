@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -17,6 +18,7 @@ from ..adapters.journal import BATCH_SECONDS, Journal
 from ..adapters.journal_rows import DamagedRow, JournalRow
 from ..adapters.reporter import LoggingReporter
 from ..adapters.store import Store
+from ..adapters.store_errors import store_error
 from ..adapters.stored_analytics import StoredAnalytics
 from ..adapters.stored_outbox import SqliteOutbox
 from ..config import Settings
@@ -121,14 +123,15 @@ class Keeping:
 
         Args:
             barrier: Waits until what was let in is handled.
+
+        Raises:
+            StoreError: The journal cannot be read.
         """
         if self._journal is None:
             return
-        try:
-            if not self.past.is_empty:
-                self._take_up(barrier)
-        finally:
-            self._entrance.taken_up()
+        if not self.past.is_empty:
+            self._take_up(barrier)
+        self._entrance.taken_up()  # not after a failure: a flush would save what is half of it
 
     def _take_up(self, barrier: Callable[[], object]) -> None:
         checkpoint = self.past.checkpoint
@@ -210,5 +213,8 @@ class Keeping:
         self.checkpoints = Checkpoints(self.store, tuple(after))
 
     def _rows(self, after: int) -> Iterator[JournalRow | DamagedRow]:
-        with closing(open_beside(self.store.data_dir)) as connection:
-            yield from journal_rows.select(connection, after)
+        try:
+            with closing(open_beside(self.store.data_dir)) as connection:
+                yield from journal_rows.select(connection, after)
+        except sqlite3.Error as error:
+            raise store_error(self.store.path, error, "not taken up") from error

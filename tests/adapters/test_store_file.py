@@ -234,3 +234,17 @@ def test_a_directory_without_a_database_is_refused_to_readers_and_stays_empty(
         open_beside(tmp_path)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_to_read_a_database_that_was_taken_away_fails_as_any_trouble_of_the_disk(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    store = open_store(tmp_path / "data")
+    (tmp_path / "data").rename(tmp_path / "elsewhere")
+
+    with pytest.raises(StoreError) as caught:
+        store.read(lambda connection: connection.execute("SELECT 1").fetchone())
+    assert caught.value.kind == "gone"
+
+    (tmp_path / "elsewhere").rename(tmp_path / "data")
+    assert store.read(lambda connection: connection.execute("SELECT 1").fetchone()) == (1,)
