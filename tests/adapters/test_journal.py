@@ -12,7 +12,7 @@ import pytest
 from greenroom.adapters import checkpoints, journal_rows
 from greenroom.adapters.journal import BATCH_SECONDS, Journal
 from greenroom.adapters.journal_rows import JournalRow
-from greenroom.core.journal import Origin
+from greenroom.core.journal import Group, Origin
 from greenroom.messages.control import Input, Stamped
 from greenroom.messages.deliveries import Kept
 from greenroom.messages.endpoints import StopSending
@@ -107,6 +107,28 @@ class JournalBench(StoreBench):
             assert isinstance(message, Stamped)
             self.when_admitted(message)
             self.admitted.append(message)
+
+
+class ScriptedDoor:
+    """A door where another input comes in just when nothing more seems to wait."""
+
+    is_full = False
+
+    def __init__(self) -> None:
+        self._answers = iter([False, True, False, False])
+
+    @property
+    def has_unwritten(self) -> bool:
+        return next(self._answers)
+
+    def take(self) -> Group | None:
+        return None
+
+    def let_in(self) -> None:
+        """Nothing was taken."""
+
+    def refuse(self) -> None:
+        """Likewise."""
 
 
 @pytest.fixture
@@ -226,6 +248,21 @@ def test_what_nobody_waits_for_is_written_soon_all_the_same(bench: JournalBench)
         wait_until(lambda number=number: bench.ticks[-1:] == [number])  # type: ignore[misc]
 
     wait_until(lambda: bench.held == 0)
+
+
+def test_virtual_time_waits_without_a_gap_for_what_comes_in_at_the_end(tmp_path: Path) -> None:
+    disk = StoreBench(tmp_path)
+    log: list[str] = []
+    journal = Journal(
+        disk.open_store(), hold=lambda: log.append("hold"), release=lambda: log.append("release")
+    )
+    journal.door = ScriptedDoor()
+
+    journal.wake()
+    wait_until(lambda: log.count("release") == 2)
+    disk.end()
+
+    assert log == ["hold", "hold", "release", "release"]
 
 
 # ── a disk that refuses ─────────────────────────────────────────────────────────────────────
