@@ -82,6 +82,10 @@ class JournalBench(StoreBench):
             for index, body in enumerate(row.inputs)
         }
 
+    def let_in(self) -> dict[int, tuple[int, Input | None]]:
+        """What was admitted, likewise."""
+        return {one.position: (one.at_ns, one.body) for one in self.admitted}
+
     @property
     def ticks(self) -> list[int]:
         """The numbers of those that were admitted."""

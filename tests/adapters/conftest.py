@@ -12,6 +12,7 @@ from greenroom.adapters.reporter import LoggingReporter
 from greenroom.adapters.store import Store
 from greenroom.core.metrics import Metrics
 from greenroom.runtime.clock import VirtualClock
+from greenroom.testing.analytics_bench import AnalyticsBench
 from greenroom.testing.fakes import RecordingReporter
 from greenroom.testing.journal_bench import JournalBench
 from greenroom.testing.loopback import LoopThread, RawServer, WaitingDoor
@@ -105,3 +106,11 @@ def new_journal_bench(tmp_path: Path) -> Iterator[Callable[..., JournalBench]]:
 @pytest.fixture
 def journal_bench(new_journal_bench: Callable[..., JournalBench]) -> JournalBench:
     return new_journal_bench()
+
+
+@pytest.fixture
+def analytics_bench(tmp_path: Path) -> Iterator[AnalyticsBench]:
+    bench = AnalyticsBench(tmp_path)
+    yield bench
+    bench.end()
+    assert (bench.held, bench.held_min) == (0, 0)
