@@ -43,12 +43,15 @@ class LoggingReporter:
             letter.traceback,
         )
 
-    def analytics_failed(self, method: str, error: BaseException) -> None:
+    def analytics_failed(
+        self, method: str, error: BaseException, *, is_retried: bool = False
+    ) -> None:
         """The host's AnalyticsService raised."""
         self._log(
             f"analytics/{method}",
-            "AnalyticsService.%s raised; what it was given is not sent again",
+            "AnalyticsService.%s raised; what it was given is %s",
             method,
+            "sent again later" if is_retried else "not sent again",
             error=error,
         )
 

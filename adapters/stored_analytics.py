@@ -299,8 +299,9 @@ class StoredAnalytics:
             getattr(self._service, method)(value)
         except BaseException as error:  # noqa: BLE001  # the host's code: its faults stop nothing
             self._metrics.sink_error(method)
-            self._reporter.analytics_failed(method, error)
-            if not isinstance(error, UNFIT):
+            is_unfit = isinstance(error, UNFIT)
+            self._reporter.analytics_failed(method, error, is_retried=not is_unfit)
+            if not is_unfit:
                 return False
         if self._sink_wait_seconds:
             with self._changed:

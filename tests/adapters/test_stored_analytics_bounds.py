@@ -133,7 +133,7 @@ def test_many_threads_lose_nothing_while_the_disk_comes_and_goes(
         return threads
 
     (troubling,) = run(trouble)
-    for thread in run(*(lambda n=n: put_many(1_000 * n) for n in range(4))):  # type: ignore[misc]
+    for thread in run(*(lambda n=n: put_many(1_000 * n) for n in range(4))):
         thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive()
     is_over.set()
