@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test thespian thespian-tcp node check bench clean
+.PHONY: help demo test thespian thespian-tcp node check bench torture clean
 
 READY := .venv/.ready
 LINK := build/link/greenroom
@@ -40,8 +40,12 @@ bench: $(READY) ## every benchmark; figures in bench-out/*.json
 	    .venv/bin/python bench/$$name.py --json bench-out/$$name.json; \
 	done
 
+torture: $(READY) ## kill a node under load, N=1000 times [SEED=]; the accounts in torture.json
+	@.venv/bin/python -m greenroom.testing.crash --rounds $(or $(N),1000) --seed $(or $(SEED),0) \
+	    --json torture.json
+
 clean: ## remove what make made
-	rm -rf .venv build demo-out bench-out *.egg-info .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf .venv build demo-out bench-out torture.json *.egg-info .mypy_cache .pytest_cache .ruff_cache \
 	    .import_linter_cache .hypothesis tests/node/node_modules
 
 # Type checkers do not see an editable install; through this link the root has the package's name.

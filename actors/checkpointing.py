@@ -66,6 +66,8 @@ class Checkpointing(SupervisingActor):
         checkpoints = self._checkpoints
         if checkpoints is None or checkpoints.is_busy or self._begun or self.standing:
             return
+        if stamp.position <= self._ports.past.position:
+            return  # of a life before, whose later outputs are on the disk already
         outbox = self._ports.outbox
         self._begun = _Begun(
             stamp,

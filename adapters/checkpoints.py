@@ -40,6 +40,11 @@ _PRUNE_BATCHES: Final = """
         ) WHERE place > ?
     )
 """
+# without a checkpoint: since the journal began
+_KEPT: Final = """
+    SELECT endpoint, event_id FROM deliveries
+    WHERE id >= ? AND queued_at_ns >= (SELECT at_ns FROM journal ORDER BY first LIMIT 1)
+"""
 EVERYTHING: Final = ("journal", "checkpoint", "checkpoint_workers", "batches")
 
 
@@ -121,15 +126,9 @@ def load(connection: sqlite3.Connection) -> Past:
         past.checkpoint = found = replace(found, changed=records)
         past.position = max(past.position, found.position)
         past.at_ns = max(past.at_ns, found.at_ns)
-    past.rows = connection.execute(
-        "SELECT count(*) FROM journal WHERE first > ?",
-        (0 if past.checkpoint is None else past.checkpoint.position,),
-    ).fetchone()[0]
-    past.kept = frozenset(
-        connection.execute(
-            "SELECT endpoint, event_id FROM deliveries WHERE id >= ?", (next_delivery,)
-        )
-    )
+    past.rows = connection.execute("SELECT count(*) FROM journal").fetchone()[0]
+    if past.rows:
+        past.kept = frozenset(connection.execute(_KEPT, (next_delivery,)))
     past.batches = [
         (client, sequence, _routes(routes))
         for client, sequence, routes in connection.execute(

@@ -13,10 +13,12 @@ from typing import Final
 import msgpack
 
 from ..core.journal import Group, WrittenDoor
+from ..core.times import NS_PER_SECOND
 from . import journal_rows as rows_of
 from .store import Store
 
 BATCH_SECONDS: Final = 0.005  # between two commits of `durability="batch"`: half of what it states
+CLOCK_NS: Final = NS_PER_SECOND  # a clock that is set right by less is no news
 RETRY_SECONDS: Final = 1.0
 RETRY_MAX_SECONDS: Final = 30.0
 
@@ -115,6 +117,8 @@ class Journal:
         else:
             self._wait_seconds = 0.0
             self.door.let_in()
+            if self.door.behind_ns > CLOCK_NS:
+                self._store.reporter.clock_set_back(self.door.behind_ns / NS_PER_SECOND)
         with self._lock:
             self._is_submitted = False
             self._next_at = time.monotonic() + (self._wait_seconds or self._batch_seconds)

@@ -21,9 +21,11 @@ _COUNT_DELIVERED: Final = "SELECT count(*) FROM deliveries WHERE state = 'delive
 _COUNT_DEAD: Final = (
     "SELECT count(*) FROM deliveries INDEXED BY deliveries_dead WHERE state = 'dead'"
 )
+# not those whose inputs are in the journal still: after a crash they tell what was kept
 _PRUNE: Final = """
     DELETE FROM deliveries WHERE id IN (
         SELECT id FROM deliveries INDEXED BY {index} WHERE state = '{state}'
+        AND id < coalesce((SELECT next_delivery FROM checkpoint), 9223372036854775807)
         ORDER BY ended_at_ns, id LIMIT ?
     )
 """

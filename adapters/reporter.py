@@ -55,6 +55,14 @@ class LoggingReporter:
             error=error,
         )
 
+    def clock_set_back(self, seconds: float) -> None:
+        """Stamps never go back: until the clock is where it was, they stand still."""
+        self._log(
+            "clock",
+            "the clock is %.0f s behind the last input's time; inputs get that time until then",
+            seconds,
+        )
+
     def dropped(self, reason: str, what: str) -> None:
         """Something was lost for want of room."""
         self._log(f"dropped/{reason}", "dropped a %s: %s", what, reason)

@@ -23,7 +23,7 @@ class Past:
         checkpoint: Where to begin; its `changed` are all workers. None: from nothing.
         kept: Webhooks that were kept after it: (endpoint, id of the event).
         batches: What was had of other processes.
-        rows: How many rows the journal has beyond the checkpoint.
+        rows: How many rows the journal has; the first may be of before the checkpoint.
     """
 
     position: int = 0
@@ -78,6 +78,10 @@ class WrittenDoor(Protocol):
     @property
     def has_unwritten(self) -> bool:
         """Whether something waits to be written."""
+
+    @property
+    def behind_ns(self) -> int:
+        """How far the clock is behind the last stamp."""
 
     def take(self) -> Group | None:
         """What is to be written next: the same again until `let_in`; None: nothing."""

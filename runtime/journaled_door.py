@@ -47,12 +47,14 @@ class JournaledDoor(Door):
     """
 
     __slots__ = (
+        "_behind_ns",
         "_dispatch_waker",
         "_entered",
         "_entered_ns",
         "_entering",
         "_fed",
         "_group",
+        "_is_taking_up",
         "_journal",
         "_ready",
         "_straight",
@@ -77,6 +79,8 @@ class JournaledDoor(Door):
         # and gone over by the garbage collector.
         self._ready: deque[Group] = deque()
         self._entering: deque[Any] = deque()  # what is left of the group that is being admitted
+        self._behind_ns = 0
+        self._is_taking_up = False
         self._entered = self._entered_ns = 0  # the last stamp of it
         self._group: Group | None = None  # taken, and not committed yet
 
@@ -90,7 +94,13 @@ class JournaledDoor(Door):
     @property
     def is_full(self) -> bool:
         """Whether enough is written, and waits for the dispatch thread."""
-        return len(self._ready) + bool(self._entering) >= GROUPS_READY_MAX
+        ready = len(self._ready) + bool(self._entering)
+        return self._is_taking_up or ready >= GROUPS_READY_MAX
+
+    @property
+    def behind_ns(self) -> int:
+        """How far the clock was behind the stamp before, at the last one."""
+        return self._behind_ns
 
     @property
     def has_unwritten(self) -> bool:
@@ -168,7 +178,7 @@ class JournaledDoor(Door):
         """Queue a mark behind all that has entered."""
         with self._lock:
             self._marks_set += 1
-            is_behind = self.has_unwritten
+            is_behind = self.has_unwritten and not self._is_taking_up
             if is_behind:
                 self._waiting.append(mark)
             else:  # the journal need not be woken for it
@@ -235,9 +245,20 @@ class JournaledDoor(Door):
     # ── recovery ────────────────────────────────────────────────────────────────────────────
 
     def resume(self, position: int, at_ns: int) -> None:
-        """Go on after these stamps, of a life before."""
+        """Go on after these stamps, of a life before.
+
+        Until `taken_up` only that life's inputs are let in: whatever is new comes after them, or
+        a flush would be of something else than the inputs before it.
+        """
         with self._lock:
             self._position, self._last_ns = position, at_ns
+            self._is_taking_up = True
+
+    def taken_up(self) -> None:
+        """All inputs of the life before are handled."""
+        self._is_taking_up = False
+        if self._waiting:
+            self._journal.wake()
 
     def feed(self, first: int, at_ns: int, inputs: Sequence[Input | None]) -> None:
         """Let in what was written in a life before, for the actor that the door leads to.
@@ -273,7 +294,8 @@ class JournaledDoor(Door):
         with self._lock:
             first = self._position + 1
             self._position += count
-            self._last_ns = at_ns = max(at_ns, self._last_ns)  # the clock may be set back
+            self._behind_ns = max(self._last_ns - at_ns, 0)  # the clock may be set back
+            self._last_ns = at_ns = max(at_ns, self._last_ns)
         return first, at_ns
 
     def _throw_out(self, reason: str) -> None:

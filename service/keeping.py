@@ -122,8 +122,15 @@ class Keeping:
         Args:
             barrier: Waits until what was let in is handled.
         """
-        if self._journal is None or self.past.is_empty:
+        if self._journal is None:
             return
+        try:
+            if not self.past.is_empty:
+                self._take_up(barrier)
+        finally:
+            self._entrance.taken_up()
+
+    def _take_up(self, barrier: Callable[[], object]) -> None:
         checkpoint = self.past.checkpoint
         after = 0 if checkpoint is None else checkpoint.position
         began, seen, inputs = time.monotonic(), 0, 0

@@ -101,11 +101,11 @@ class DoorBench:
         """All that can be admitted now, after what waits was written."""
         found: list[tuple[object, object]] = []
         while True:
-            self.journal.write()
+            wrote = self.journal.write()
             admitted = self.door.admit()
             if admitted is not None:
                 found.append(admitted)
-            elif not self.door.has_unwritten:
+            elif wrote is None:
                 return found
 
 

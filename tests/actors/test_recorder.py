@@ -10,6 +10,7 @@ from greenroom.actors.recorder import Recorder
 from greenroom.config import Settings
 from greenroom.messages.control import ChildFailed, Restart
 from greenroom.messages.outputs import RecordEvent, RecordNodeRooms, RecordStats
+from greenroom.testing.fakes import RecordingOutputs
 from greenroom.testing.harness import ActorHarness
 
 
@@ -57,16 +58,6 @@ def test_a_port_that_raises_is_reported_and_the_next_one_is_still_served() -> No
 
 
 # ── with a store ────────────────────────────────────────────────────────────────────────────
-
-
-class RecordingOutputs:
-    """An `OutputStore` that keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.taken: list[tuple[str, str, object]] = []
-
-    def put(self, key: str, kind: str, value: object) -> None:
-        self.taken.append((key, kind, value))
 
 
 def stored(**settings: Any) -> tuple[ActorHarness[Recorder], RecordingOutputs]:

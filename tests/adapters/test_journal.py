@@ -28,6 +28,7 @@ class ScriptedDoor:
     """A door where another input comes in just when nothing more seems to wait."""
 
     is_full = False
+    behind_ns = 0
 
     def __init__(self) -> None:
         self._answers = iter([False, True, False, False])

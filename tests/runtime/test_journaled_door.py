@@ -14,6 +14,7 @@ from greenroom.messages.control import Input, RestartDue, Stamped
 from greenroom.messages.deliveries import Kept
 from greenroom.messages.outputs import AttemptEnded, LaneDue, RetryDue, SweepDue
 from greenroom.messages.stats import FlushTick
+from greenroom.runtime.door import Mark
 from greenroom.runtime.journaled_door import GROUP_MAX, GROUPS_READY_MAX
 from greenroom.runtime.waker import Waker
 from greenroom.testing.journaled_door import (
@@ -233,14 +234,37 @@ def test_what_is_brought_together_may_find_no_room_and_its_origin_is_remembered(
 # ── recovery ────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_life_before_is_fed_with_its_stamps_and_new_ones_follow() -> None:
+def test_a_life_before_is_fed_with_its_stamps_and_new_ones_follow_when_it_is_taken_up() -> None:
     bench = DoorBench()
     bench.door.resume(40, 900)
-    bench.door.feed(38, 850, [FlushTick(1), None, FlushTick(2)])
     bench.enter(FlushTick(3))
+    bench.door.feed(38, 850, [FlushTick(1), None, FlushTick(2)])
 
-    admitted = bench.admitted()
+    old = bench.admitted()
+    assert bench.door.is_full, "nothing new is written"
+    bench.journal.woken = 0
+    bench.door.taken_up()
+    assert bench.journal.woken == 1
+    new = bench.admitted()
 
-    assert ticks(admitted) == [1, 2, 3]
-    assert stamps(admitted) == [(38, 850), (40, 850), (41, 900)]
-    assert {target for target, _ in admitted} == {"supervisor"}
+    assert (ticks(old), stamps(old)) == ([1, 2], [(38, 850), (40, 850)])
+    assert (ticks(new), stamps(new)) == ([3], [(41, 900)])
+    assert {target for target, _ in (*old, *new)} == {"supervisor"}
+    assert bench.door.behind_ns == 800
+
+
+def test_who_waits_for_the_life_before_does_not_wait_for_what_is_new() -> None:
+    bench = DoorBench()
+    first, second = Mark(), Mark()
+    bench.door.resume(40, 90)
+    bench.enter(FlushTick(3))
+    bench.door.feed(40, 85, [FlushTick(1)])
+    bench.door.mark(first)
+
+    assert ticks(bench.admitted()) == [1]
+    assert first.wait(0)
+    bench.door.taken_up()
+    bench.door.mark(second)
+    assert not second.wait(0)
+    assert ticks(bench.admitted()) == [3]
+    assert second.wait(0)
