@@ -171,14 +171,16 @@ def test_what_is_brought_together_is_in_one_group_with_its_origin() -> None:
     assert (behind.inputs, behind.origins) == ([STATS], [])
 
 
-def test_an_origin_without_inputs_is_remembered_all_the_same() -> None:
+def test_an_origin_without_inputs_is_remembered_all_the_same_and_holds_nobody_up() -> None:
     bench = DoorBench()
     bench.door.enter_together((), ORIGIN)
-
-    group = bench.door.take()
+    group = bench.journal.write()
+    bench.enter(FlushTick(1))
 
     assert group is not None
     assert (group.inputs, group.origins) == ([], [ORIGIN])
+    assert ticks(bench.admitted()) == [1]
+    assert bench.door.admit() is None
 
 
 def test_a_group_has_no_more_statistics_than_is_good() -> None:
