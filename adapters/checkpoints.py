@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -62,9 +61,7 @@ class Checkpoints:
     ) -> None:
         self._store = store
         self._after = after
-        self._lock = threading.Lock()
         self._is_busy = False
-        self._saved = 0
 
     @property
     def is_busy(self) -> bool:
@@ -133,7 +130,7 @@ def load(connection: sqlite3.Connection) -> Past:
     if past.rows:
         past.kept = frozenset(connection.execute(_KEPT, (next_delivery,)))
     past.batches = [
-        (client, sequence, msgpack.unpackb(routes))
+        (client, sequence, _routes(routes))
         for client, sequence, routes in connection.execute(
             "SELECT client, sequence, routes FROM batches ORDER BY client, sequence"
         )
@@ -146,6 +143,14 @@ def forget(connection: sqlite3.Connection) -> None:
     for table in EVERYTHING:
         connection.execute(f"DELETE FROM {table}")
     connection.execute("DELETE FROM outputs WHERE is_handed")
+
+
+def _routes(body: bytes) -> Sequence[str] | None:
+    try:
+        found: Sequence[str] | None = msgpack.unpackb(body)
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        raise DecodeError(f"a batch's routes are none: {type(error).__name__}") from error
+    return found
 
 
 def _record(body: bytes) -> WorkerRecord:

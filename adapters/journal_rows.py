@@ -99,10 +99,10 @@ def select(
         ).fetchall()
         if not page:
             return
-        limit -= len(page) if limit > 0 else 0
         for row in page:
             found = reader.read(*row)
             if isinstance(found, DamagedRow) or found.last > after:
+                limit -= limit > 0
                 yield found
         start = page[-1][0] + 1
 
@@ -182,6 +182,7 @@ class JournalReader:
             DecodeError,
             ValueError,
             TypeError,
+            LookupError,
             OverflowError,
             struct.error,
             msgpack.UnpackException,

@@ -17,13 +17,10 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Final, NamedTuple
 
-import msgpack
-from google.protobuf.message import Message
-from livekit.protocol.analytics import AnalyticsEvent, AnalyticsNodeRooms, AnalyticsStat
-
 from ..core.metrics import Metrics
 from ..core.ports import AnalyticsService
-from ..errors import StoreError
+from ..errors import DecodeError, StoreError
+from . import output_rows
 from .reporter import LoggingReporter
 from .store import CLOSED, Store
 
@@ -33,16 +30,12 @@ GROUP_MAX: Final = 2_000
 PAGE: Final = 500
 RETRY_SECONDS: Final = 1.0
 RETRY_MAX_SECONDS: Final = 30.0
+LAST_SECONDS: Final = 1.0  # at the end, for a service that does not return
 FULL: Final = "analytics_full"
+DAMAGED: Final = "analytics_damaged"
 # what a sink raises about this one output; whatever else it raises is trouble that passes
 UNFIT: Final = (TypeError, ValueError)
 
-_INSERT: Final = "INSERT OR IGNORE INTO outputs (key, kind, body) VALUES (?, ?, ?)"
-_NEXT: Final = (
-    "SELECT id, kind, body FROM outputs INDEXED BY outputs_waiting "
-    "WHERE is_handed = 0 AND id > ? ORDER BY id LIMIT ?"
-)
-_COUNT: Final = "SELECT count(*) FROM outputs INDEXED BY outputs_waiting WHERE is_handed = 0"
 _METHODS: Final = {
     "stats": "send_stats",
     "event": "send_event",
@@ -68,7 +61,7 @@ class StoredAnalytics:
         metrics: Counts drops and errors.
         reporter: Logs them.
         hold: Called when there is something to do, so that virtual time waits for it.
-        release: Called when it is done, or the service fails and will be tried again.
+        release: Called when all is done, or waits until the service can take it.
         capacity: Outputs that may wait to be written.
         stored_max: Outputs that may wait for the service; further ones are dropped and counted.
     """
@@ -97,15 +90,16 @@ class StoredAnalytics:
         self._waiting: deque[_Output] = deque()
         self._group: list[_Output] = []  # being written, or to be written again
         self._taken = self._written = 0
-        self._stored = store.read(lambda db: int(db.execute(_COUNT).fetchone()[0]))
-        self._is_submitted = self._is_closed = False
+        self._stored = store.read(output_rows.count)
+        self._handed: list[int] = []  # ids that the service had and the disk does not know yet
+        self._is_submitted = self._is_resting = self._is_closed = self._is_held = False
+        self._failures = 0  # of the store
+        self._appointment = 0  # the last one with the store
         self._wait_seconds = 0.0  # of the store; 0: the last write succeeded
         self._sink_wait_seconds = 0.0  # of the service, likewise
-        self._is_held = False
         self._notices: deque[tuple[int, Callable[[], None]]] = deque()
         self._changed = threading.Condition()  # its lock guards all of the above
-        with self._changed:
-            self._settle()
+        self._balance()
         self._thread = threading.Thread(target=self._run, name="greenroom-analytics", daemon=True)
         self._thread.start()
 
@@ -127,8 +121,8 @@ class StoredAnalytics:
             if not refused:
                 self._taken += 1
                 self._waiting.append(_Output(key, kind, value))
-                self._settle()
-                must_submit = not self._is_submitted and not self._wait_seconds
+                self._balance()
+                must_submit = not (self._is_submitted or self._is_resting)
         if refused:
             self._metrics.dropped(refused)
             self._reporter.dropped(refused, kind)
@@ -147,17 +141,12 @@ class StoredAnalytics:
             False: it took longer, or the disk refuses it. That the service refuses it is no
             reason: then it is on the disk.
         """
+        with self._changed:
+            goal, failures = self._taken, self._failures
         self._submit()
         with self._changed:
-            goal = self._taken
             self._changed.wait_for(
-                lambda: (
-                    (
-                        self._written >= goal
-                        and (not self._stored or self._sink_wait_seconds > 0 or self._is_closed)
-                    )
-                    or self._wait_seconds > 0
-                ),
+                lambda: self._failures > failures or (self._written >= goal and self._is_idle()),
                 timeout_seconds,
             )
             return self._written >= goal
@@ -179,65 +168,88 @@ class StoredAnalytics:
         """
         complete = self.wait_idle(timeout_seconds)
         with self._changed:
-            if not self._is_closed:
-                self._is_closed = True
-                self._settle()
-                lost = self._taken - self._written
-                if lost:
-                    self._metrics.dropped(CLOSED, lost)
-        self._thread.join(1.0)
+            if self._is_closed:
+                return complete
+            self._is_closed = True
+            self._changed.notify_all()
+        self._thread.join(LAST_SECONDS)
+        complete = self.wait_idle(LAST_SECONDS)  # what the service had last is not to come again
+        with self._changed:
+            lost = self._taken - self._written
+            self._balance()
+        if lost:
+            self._metrics.dropped(CLOSED, lost)
         return complete
 
-    def _settle(self) -> None:
-        """Something changed, under the lock: tell who waits, and virtual time."""
-        self._changed.notify_all()
-        is_handing = self._stored > 0 and not self._sink_wait_seconds
-        is_busy = not self._is_closed and (self._written < self._taken or is_handing)
-        if is_busy and not self._is_held:
-            self._hold()
-        elif self._is_held and not is_busy:
-            self._release()
-        self._is_held = is_busy
+    # ── with the lock ───────────────────────────────────────────────────────────────────────
+
+    def _is_idle(self) -> bool:
+        """Whether the service had all, or cannot take it now, and the disk knows."""
+        is_had = self._stored <= 0 or self._sink_wait_seconds > 0 or self._is_closed
+        return is_had and not self._handed
+
+    def _balance(self) -> None:
+        """Hold virtual time as long as something is to be done that needs no waiting."""
+        to_hand_over = self._stored > 0 and not self._sink_wait_seconds
+        is_busy = not self._is_closed and (self._written < self._taken or to_hand_over)
+        if is_busy != self._is_held:
+            self._is_held = is_busy
+            (self._hold if is_busy else self._release)()
+
+    # ── writing ─────────────────────────────────────────────────────────────────────────────
 
     def _submit(self) -> None:
         with self._changed:
-            if self._is_submitted or not (self._waiting or self._group):
+            if self._is_submitted or not (self._waiting or self._group or self._handed):
                 return
             self._is_submitted = True
         self._store.submit(self._write, is_retried=True).add_done_callback(self._on_written)
 
-    # ── on the store's thread ───────────────────────────────────────────────────────────────
-
-    def _write(self, connection: sqlite3.Connection) -> int:
+    def _write(self, connection: sqlite3.Connection) -> tuple[int, int]:
+        """The job: how many are new, and how many are marked as handed over."""
         with self._changed:
             while self._waiting and len(self._group) < GROUP_MAX:
                 self._group.append(self._waiting.popleft())
-            group = list(self._group)
-        rows = [(one.key, one.kind, _packed(one.value)) for one in group]
-        return connection.executemany(_INSERT, rows).rowcount
+            group, handed = list(self._group), list(self._handed)
+        output_rows.mark_handed(connection, handed)
+        return output_rows.insert(connection, group), len(handed)
 
-    def _on_written(self, done: Future[int]) -> None:
+    def _on_written(self, done: Future[tuple[int, int]]) -> None:
         failed = done.exception() is not None
+        reached = []
         with self._changed:
-            self._is_submitted = False
+            self._is_submitted, self._is_resting = False, failed
             if failed:
+                self._failures += 1
                 doubled = min(2 * self._wait_seconds, RETRY_MAX_SECONDS)
                 self._wait_seconds = max(doubled, self._retry_seconds)
-                reached = []
             else:
                 self._wait_seconds = 0.0
+                fresh, marked = done.result()
                 self._written += len(self._group)
-                self._stored += done.result()
+                self._stored += fresh
                 self._group.clear()
+                del self._handed[:marked]
                 count = sum(goal <= self._written for goal, _ in self._notices)
                 reached = [self._notices.popleft()[1] for _ in range(count)]
-            self._settle()
+                self._balance()
+            self._changed.notify_all()
         if failed:
-            self._store.call_later(self._wait_seconds, self._submit)
+            self._submit_later()
             return
         for then in reached:
             then()
         self._submit()
+
+    def _submit_later(self) -> None:
+        """Only the last one counts: else each attempt that somebody waits for would go on."""
+        with self._changed:
+            self._appointment = mine = self._appointment + 1
+        self._store.call_later(self._wait_seconds, partial(self._keep_appointment, mine))
+
+    def _keep_appointment(self, number: int) -> None:
+        if number == self._appointment:
+            self._submit()
 
     # ── on the sender's thread ──────────────────────────────────────────────────────────────
 
@@ -245,86 +257,78 @@ class StoredAnalytics:
         last_id = 0
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._stored or self._is_closed)
+                self._changed.wait_for(lambda: self._stored > 0 or self._is_closed)
                 if self._is_closed:
                     return
             try:
-                page = self._store.read(partial(_select, after=last_id))
+                page = self._store.read(partial(output_rows.select, after=last_id, limit=PAGE))
             except StoreError as error:
                 self._reporter.store_failed(error)
                 self._rest()
                 continue
-            handed = []
-            for number, kind, body in page:
-                if not self._send(kind, body):
-                    break
-                last_id = number
-                handed.append(number)
-            if handed:
-                self._forget(handed)
             if not page:
                 self._rest()  # what there is is written by another, or not to be read now
+                continue
+            last_id = page[-1][0]
+            if not self._hand_over(page):
+                return
+
+    def _hand_over(self, page: Sequence[tuple[int, str, bytes]]) -> bool:
+        """Let the service have them; False: it was closed before."""
+        handed: list[int] = []
+        for number, kind, body in page:
+            while not self._send(kind, body):
+                self._settle(handed)
+                handed = []
+                if not self._await_service():
+                    return False
+            handed.append(number)
+        self._settle(handed)
+        return True
 
     def _send(self, kind: str, body: bytes) -> bool:
-        """Whether the sink is done with it; False: later, or never in this life."""
+        """Whether the service is done with it; False: it could not take it now."""
         method = _METHODS[kind]
-        while True:
-            try:
-                getattr(self._service, method)(_unpacked(kind, body))
-            except BaseException as error:  # noqa: BLE001  # the host's code: its faults stop nothing
-                self._metrics.sink_error(method)
-                is_unfit = isinstance(error, UNFIT)
-                self._reporter.analytics_failed(method, error, is_retried=not is_unfit)
-                if is_unfit:
-                    return True
-            else:
-                with self._changed:
-                    self._sink_wait_seconds = 0.0
-                    self._settle()
-                return True
+        try:
+            value = output_rows.unpack(kind, body)
+        except DecodeError:
+            self._metrics.dropped(DAMAGED)
+            self._reporter.dropped(DAMAGED, kind)
+            return True
+        try:
+            getattr(self._service, method)(value)
+        except BaseException as error:  # noqa: BLE001  # the host's code: its faults stop nothing
+            self._metrics.sink_error(method)
+            is_unfit = isinstance(error, UNFIT)
+            self._reporter.analytics_failed(method, error, is_retried=not is_unfit)
+            if not is_unfit:
+                return False
+        if self._sink_wait_seconds:
             with self._changed:
-                doubled = min(2 * self._sink_wait_seconds, RETRY_MAX_SECONDS)
-                self._sink_wait_seconds = max(doubled, self._retry_seconds)
-                self._settle()
-                if self._changed.wait_for(lambda: self._is_closed, self._sink_wait_seconds):
-                    return False
+                self._sink_wait_seconds = 0.0
+                self._balance()
+        return True
 
-    def _forget(self, handed: Sequence[int]) -> None:
+    def _await_service(self) -> bool:
+        """Wait until it is to be tried again; False: it was closed before."""
+        with self._changed:
+            doubled = min(2 * self._sink_wait_seconds, RETRY_MAX_SECONDS)
+            self._sink_wait_seconds = max(doubled, self._retry_seconds)
+            self._balance()
+            self._changed.notify_all()
+            return not self._changed.wait_for(lambda: self._is_closed, self._sink_wait_seconds)
+
+    def _settle(self, handed: Sequence[int]) -> None:
         """Not to be handed over again: written soon; a crash before that hands it over twice."""
-        self._store.submit(partial(_mark_handed, numbers=handed), is_retried=True)
+        if not handed:
+            return
         with self._changed:
             self._stored -= len(handed)
-            self._settle()
+            self._handed += handed
+            self._balance()
+            self._changed.notify_all()
+        self._submit()
 
     def _rest(self) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._is_closed, self._retry_seconds)
-
-
-def _select(connection: sqlite3.Connection, after: int) -> list[tuple[int, str, bytes]]:
-    return connection.execute(_NEXT, (after, PAGE)).fetchall()
-
-
-def _mark_handed(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
-    connection.executemany(
-        "UPDATE outputs SET is_handed = 1 WHERE id = ?", ((number,) for number in numbers)
-    )
-
-
-def _packed(value: object) -> bytes | None:
-    """One message in its wire form, None as nothing, several as a msgpack array of theirs."""
-    if value is None:
-        return b""
-    if isinstance(value, Message):
-        return value.SerializeToString()
-    assert isinstance(value, Sequence)
-    packed: bytes = msgpack.packb([one.SerializeToString() for one in value])
-    return packed
-
-
-def _unpacked(kind: str, body: bytes) -> object:
-    if kind == "stats":
-        return tuple(map(AnalyticsStat.FromString, msgpack.unpackb(body)))
-    if kind == "event":
-        return AnalyticsEvent.FromString(body)
-    return AnalyticsNodeRooms.FromString(body) if body else None

@@ -10,6 +10,7 @@ from .metrics import Metrics
 from .track_counters import Histogram
 
 _VERSION: Final = 1
+_WIDE: Final = 1  # the code of a number beyond 64 bits
 
 
 def pack(metrics: Metrics) -> bytes:
@@ -32,7 +33,7 @@ def pack(metrics: Metrics) -> bytes:
         metrics.subscribe_cancels,
         _plain(metrics.queue_length),
     ]
-    packed: bytes = msgpack.packb(state)
+    packed: bytes = msgpack.packb(state, default=_wide, unicode_errors="surrogatepass")
     return packed
 
 
@@ -42,9 +43,24 @@ def restore(metrics: Metrics, packed: bytes) -> None:
     Raises:
         ValueError: These are other bytes.
     """
-    version, tallies, packets, streams, cancels, queue_length = msgpack.unpackb(packed)
+    try:
+        state = msgpack.unpackb(packed, ext_hook=_number, unicode_errors="surrogatepass")
+        _restore(metrics, *state)
+    except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
+        raise ValueError(f"these are no metrics: {type(error).__name__}: {error}") from error
+
+
+def _restore(
+    metrics: Metrics,
+    version: int,
+    tallies: Any,
+    packets: Any,
+    streams: Any,
+    cancels: int,
+    queue_length: Any,
+) -> None:
     if version != _VERSION:
-        raise ValueError(f"metrics of version {version}, expected {_VERSION}")
+        raise ValueError(f"their version is {version}, expected {_VERSION}")
     known = metrics.tallies()
     for name, values in tallies:
         for *labels, value in values:
@@ -59,6 +75,17 @@ def restore(metrics: Metrics, packed: bytes) -> None:
             _set(stream_counters, slot, value)
     metrics.subscribe_cancels = cancels
     _set(metrics, "queue_length", queue_length)
+
+
+def _wide(number: int) -> msgpack.ExtType:
+    """A sum of numbers of 64 bits may have more."""
+    return msgpack.ExtType(_WIDE, number.to_bytes(number.bit_length() // 8 + 1, "big"))
+
+
+def _number(code: int, data: bytes) -> int:
+    if code != _WIDE:
+        raise ValueError(f"an extension {code}")
+    return int.from_bytes(data, "big")
 
 
 def _plain(value: Any) -> object:

@@ -90,7 +90,11 @@ class RosterStatistics:
 
 
 class Roster(Generic[A]):
-    """The supervisor's table of workers. Every method is O(1), `retire` apart: O(guards)."""
+    """The supervisor's table of workers.
+
+    Every method is O(1), but for `retire`, O(guards), and a guard that is released at a worker
+    that it is not of: O(workers).
+    """
 
     def __init__(self, remembered_guards: int = REMEMBERED_GUARDS) -> None:
         self._current: dict[WorkerKey, Entry[A]] = {}
@@ -216,7 +220,7 @@ class Roster(Generic[A]):
         self._forget_current(entry)
         self._guards_of_retired.extend(entry.guards)
         while len(self._guards_of_retired) > self._remembered_guards:
-            del self._released[self._guards_of_retired.popleft()]
+            self._released.pop(self._guards_of_retired.popleft(), None)  # it may be in it twice
         return entry
 
     def newest_first(self) -> list[Entry[A]]:
@@ -290,6 +294,10 @@ class Roster(Generic[A]):
         if guard is None or self._released.get(guard, True):
             return False
         self.changes.touch(entry)
+        if guard not in entry.guards:  # a host's mistake; rare, so it may take long
+            for owner in self._entries.values():
+                if guard in owner.guards:
+                    self.changes.touch(owner)
         self._released[guard] = True
         entry.count -= 1
         return entry.count == 0

@@ -274,15 +274,16 @@ class JournaledDoor(Door):
     # ── helpers ─────────────────────────────────────────────────────────────────────────────
 
     def _enter_next(self) -> bool:
-        """Go on with the next group; False: there is none."""
-        if not self._ready:
-            return False
-        group = self._ready.popleft()
-        self._entered, self._entered_ns = group.first - 1, group.at_ns
-        self._entering.extend(group.entries)
-        if self._waiting:
-            self._journal.wake()  # there is room for another
-        return True
+        """Go on with the next group that has anything; False: there is none."""
+        while self._ready:
+            group = self._ready.popleft()
+            self._entered, self._entered_ns = group.first - 1, group.at_ns
+            self._entering.extend(group.entries)
+            if self._waiting:
+                self._journal.wake()  # there is room for another
+            if self._entering:
+                return True
+        return False
 
     def _ring(self) -> None:
         if self._dispatch_waker.asleep:

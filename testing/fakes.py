@@ -17,6 +17,7 @@ from ..actors._base import ActorAddress, Configure, GreenroomActor, told
 from ..core.attempt import Attempt
 from ..core.ports import Door
 from ..messages.calls import Call
+from ..messages.checkpoint import Checkpoint
 from ..messages.control import DeadLetter, Input
 from ..messages.outputs import AttemptEnded, Notify
 from ..service.calls import TelemetryCalls
@@ -132,6 +133,34 @@ class RecordingHost:
     def shard_given_up(self, reason: str) -> None:
         """Keep it."""
         self.given_up.append(reason)
+
+
+class RecordingOutputs:
+    """An `OutputStore` that keeps what it is given: key, kind and value."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, str, object]] = []
+
+    def put(self, key: str, kind: str, value: object) -> None:
+        """Keep it."""
+        self.taken.append((key, kind, value))
+
+
+class RecordingCheckpoints:
+    """A `CheckpointStore` that keeps what it is given.
+
+    Attributes:
+        is_busy: Whether one is being saved; may be changed at any time.
+        saved: All, in order.
+    """
+
+    def __init__(self) -> None:
+        self.is_busy = False
+        self.saved: list[Checkpoint] = []
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Keep it."""
+        self.saved.append(checkpoint)
 
 
 class FakeDoor:

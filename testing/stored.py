@@ -126,61 +126,42 @@ def dead(delivery_id: int) -> EndedDelivery:
     )
 
 
-class OutboxBench:
-    """A data directory with a store and its outbox, which can be closed and opened again.
+class StoreBench:
+    """A data directory with a store, which can be closed and opened again.
 
-    `held` counts the questions that are not answered yet.
+    Attributes:
+        held: What virtual time waits for now.
+        held_min: The fewest that `held` ever was: below 0, something was released too often.
     """
 
     def __init__(self, directory: Path, store_capacity: int = 10_000) -> None:
         self.directory = directory
-        self._store_capacity = store_capacity
-        self.door = AnswerDoor()
         self.metrics = Metrics(threading.Lock())
-        self.held = 0
+        self.held = self.held_min = 0
+        self._store_capacity = store_capacity
         self._lock = threading.Lock()
-        self._opened: list[tuple[Store, SqliteOutbox]] = []
+        self._stores: list[Store] = []
 
     @property
     def store(self) -> Store:
         """The one opened last."""
-        return self._opened[-1][0]
+        return self._stores[-1]
 
-    def open(self, **options: Any) -> SqliteOutbox:
-        """A new store and its outbox; options are the outbox's."""
-        reporter = LoggingReporter(VirtualClock())
+    def open_store(self) -> Store:
+        """A new one; the one before must be closed."""
         store = Store(
             self.directory,
             self.metrics,
-            reporter,
+            LoggingReporter(VirtualClock()),
             capacity=self._store_capacity,
             poll_seconds=0.01,
         )
-        try:
-            outbox = SqliteOutbox(
-                store, self.door, self.metrics, hold=self._hold, release=self._release, **options
-            )
-        except BaseException:
-            store.close(PATIENCE_SECONDS)
-            raise
-        self._opened.append((store, outbox))
-        return outbox
-
-    def close(self) -> bool:
-        """As at the process's end; whether all was written."""
-        store, outbox = self._opened[-1]
-        complete = outbox.close(PATIENCE_SECONDS)
-        return store.close(PATIENCE_SECONDS) and complete
-
-    def reopen(self, **options: Any) -> SqliteOutbox:
-        """As the next process finds it."""
-        assert self.close()
-        return self.open(**options)
+        self._stores.append(store)
+        return store
 
     def end(self) -> None:
         """Close whatever is open, written or not."""
-        for store, outbox in self._opened:
-            outbox.close(0.0)
+        for store in self._stores:
             assert store.close(PATIENCE_SECONDS)
 
     def series(self, name: str) -> float:
@@ -197,10 +178,68 @@ class OutboxBench:
         job = self.store.submit(lambda one: one.execute(statement, values).fetchall())
         return job.result(PATIENCE_SECONDS)
 
-    def _hold(self) -> None:
+    def run_outside(self, statement: str) -> None:
+        """Run a statement on the store's thread, outside of a transaction."""
+        done = threading.Event()
+
+        def watcher(connection: sqlite3.Connection) -> bool:
+            if not done.is_set():
+                connection.execute(statement)
+                done.set()
+            return False
+
+        self.store.watch(watcher)
+        assert done.wait(PATIENCE_SECONDS)
+
+    def refuse_writes(self) -> None:
+        """From now on the disk takes nothing."""
+        self.run_outside("PRAGMA query_only = ON")
+
+    def allow_writes(self) -> None:
+        """It does again."""
+        self.run_outside("PRAGMA query_only = OFF")
+
+    def hold(self) -> None:
+        """Virtual time waits for one thing more."""
         with self._lock:
             self.held += 1
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """And for one less."""
         with self._lock:
             self.held -= 1
+            self.held_min = min(self.held_min, self.held)
+
+
+class OutboxBench(StoreBench):
+    """A data directory with a store and its outbox; `held` counts the open questions."""
+
+    def __init__(self, directory: Path, store_capacity: int = 10_000) -> None:
+        super().__init__(directory, store_capacity)
+        self.door = AnswerDoor()
+        self._outboxes: list[SqliteOutbox] = []
+
+    def open(self, **options: Any) -> SqliteOutbox:
+        """A new store and its outbox; options are the outbox's."""
+        store = self.open_store()
+        outbox = SqliteOutbox(
+            store, self.door, self.metrics, hold=self.hold, release=self.release, **options
+        )
+        self._outboxes.append(outbox)
+        return outbox
+
+    def close(self) -> bool:
+        """As at the process's end; whether all was written."""
+        complete = self._outboxes[-1].close(PATIENCE_SECONDS)
+        return self.store.close(PATIENCE_SECONDS) and complete
+
+    def reopen(self, **options: Any) -> SqliteOutbox:
+        """As the next process finds it."""
+        assert self.close()
+        return self.open(**options)
+
+    def end(self) -> None:
+        """Close whatever is open, written or not."""
+        for outbox in self._outboxes:
+            outbox.close(0.0)
+        super().end()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -21,6 +22,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("simulation")
     group.addoption("--seed", type=int, help="play only this seed, here and with its traceback")
     group.addoption("--seeds", type=int, default=1_000, help="how many seeds to play")
+
+
+@pytest.fixture
+def eager() -> Iterator[None]:
+    """Threads take turns more often than is usual."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
@@ -13,7 +14,8 @@ from livekit.protocol.webhook import WebhookEvent
 from greenroom.actors._base import Configure
 from greenroom.actors.notifier import Notifier
 from greenroom.config import Settings, WebhookSettings
-from greenroom.core.endpoints import MemoryBook, configured_endpoints
+from greenroom.core.endpoints import MemoryBook, configured_endpoints, extra_endpoint
+from greenroom.core.journal import Past
 from greenroom.messages.endpoints import Endpoint, EndpointChanged, EndpointRemoved, Origin
 from greenroom.messages.outputs import Notify
 from greenroom.testing.fakes import FakePoster
@@ -31,11 +33,18 @@ LACKS_SECRET: Final = replace(ADDED, keys=("unknown",))
 class Running:
     """A notifier with a book; its attempts stay in flight."""
 
-    def __init__(self, kept: Iterable[Endpoint] = (), settings: WebhookSettings = SETTINGS):
+    def __init__(
+        self,
+        kept: Iterable[Endpoint] = (),
+        settings: WebhookSettings = SETTINGS,
+        past: Past | None = None,
+    ) -> None:
         self.book = MemoryBook(kept)
         self.harness = ActorHarness(Notifier)
         self.poster = FakePoster(self.harness.door, holds=True)
-        ports = replace(self.harness.ports, poster=self.poster, endpoints=self.book)
+        ports = replace(
+            self.harness.ports, poster=self.poster, endpoints=self.book, past=past or Past()
+        )
         self.harness.tell(Configure(Settings(webhook=settings), ports))
         self._numbers = iter(range(100))
 
@@ -155,3 +164,27 @@ def test_what_somebody_disabled_stays_so_though_its_url_vanished_and_came_back()
     again = Running(without.book.endpoints())
 
     assert again.known(before.id) == disabled
+
+
+def test_what_a_life_before_has_kept_for_an_endpoint_is_not_kept_again() -> None:
+    extra = WebhookConfig(url="http://h/extra", signing_key="key")
+    extra_id = extra_endpoint(extra, SETTINGS).id
+    one = configured_endpoints(SETTINGS)[0].id
+    past = Past(kept=frozenset({(one, "EV_1"), (extra_id, "EV_2")}))
+    running = Running([ADDED], past=past)
+
+    for number in (1, 2, 3):
+        room = f"room {number}"
+        event = WebhookEvent(event="egress_started", id=f"EV_{number}", room=Room(name=room))
+        running.harness.tell(Notify(event, (extra,), 0))
+
+    sent = [(json.loads(each.body)["id"], each.url) for each in running.poster.attempts]
+    assert sent == [
+        ("EV_1", "http://h/two"),
+        ("EV_1", "http://h/extra"),
+        ("EV_2", "http://h/one"),
+        ("EV_2", "http://h/two"),
+        ("EV_3", "http://h/one"),
+        ("EV_3", "http://h/two"),
+        ("EV_3", "http://h/extra"),
+    ]

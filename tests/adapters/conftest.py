@@ -12,7 +12,9 @@ from greenroom.adapters.reporter import LoggingReporter
 from greenroom.adapters.store import Store
 from greenroom.core.metrics import Metrics
 from greenroom.runtime.clock import VirtualClock
+from greenroom.testing.analytics_bench import AnalyticsBench
 from greenroom.testing.fakes import RecordingReporter
+from greenroom.testing.journal_bench import JournalBench
 from greenroom.testing.loopback import LoopThread, RawServer, WaitingDoor
 from greenroom.testing.stored import OutboxBench
 
@@ -85,3 +87,30 @@ def outbox_bench(tmp_path: Path) -> Iterator[OutboxBench]:
     yield bench
     bench.end()
     assert bench.held == 0
+
+
+@pytest.fixture
+def new_journal_bench(tmp_path: Path) -> Iterator[Callable[..., JournalBench]]:
+    benches: list[JournalBench] = []
+
+    def start(**options: float) -> JournalBench:
+        benches.append(JournalBench(tmp_path, **options))
+        return benches[-1]
+
+    yield start
+    for bench in benches:
+        bench.end()
+        assert (bench.held, bench.held_min) == (0, 0)
+
+
+@pytest.fixture
+def journal_bench(new_journal_bench: Callable[..., JournalBench]) -> JournalBench:
+    return new_journal_bench()
+
+
+@pytest.fixture
+def analytics_bench(tmp_path: Path) -> Iterator[AnalyticsBench]:
+    bench = AnalyticsBench(tmp_path)
+    yield bench
+    bench.end()
+    assert (bench.held, bench.held_min) == (0, 0)

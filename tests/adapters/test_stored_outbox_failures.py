@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -27,20 +26,6 @@ BODY: Final = bytes(100_000)
 
 def set_limit(bench: OutboxBench, pages: int) -> None:
     bench.run(f"PRAGMA max_page_count = {pages}")
-
-
-def outside(bench: OutboxBench, statement: str) -> None:
-    """Run it on the store's connection, outside of a transaction."""
-    done = threading.Event()
-
-    def watcher(connection: sqlite3.Connection) -> bool:
-        if not done.is_set():
-            connection.execute(statement)
-            done.set()
-        return False
-
-    bench.store.watch(watcher)
-    assert done.wait(PATIENCE_SECONDS)
 
 
 def errors(bench: OutboxBench, kind: str) -> float:
@@ -69,7 +54,7 @@ def test_a_full_disk_holds_everything_up_and_loses_nothing(
     assert seen.last_error == "not written: database or disk is full"
     assert "database or disk is full" in caplog.text
 
-    outside(outbox_bench, "PRAGMA max_page_count = 1000000")
+    outbox_bench.run_outside("PRAGMA max_page_count = 1000000")
     assert outbox_bench.door.kept(1) == [(3, 3)]  # by itself
     assert [row.id for row in outbox_bench.door.next(Loaded).rows] == [2, 3]
     assert outbox.wait_idle(PATIENCE_SECONDS)
@@ -83,7 +68,7 @@ def test_who_waits_for_it_has_it_tried_at_once(outbox_bench: OutboxBench) -> Non
     outbox.keep([kept_delivery(1, body=BODY)], "notifier")
     assert not outbox.wait_idle(PATIENCE_SECONDS)
 
-    outside(outbox_bench, "PRAGMA max_page_count = 1000000")
+    outbox_bench.run_outside("PRAGMA max_page_count = 1000000")
 
     assert outbox.wait_idle(PATIENCE_SECONDS)
     assert outbox_bench.door.kept(1) == [(1, 1)]
@@ -130,19 +115,19 @@ def test_a_store_that_was_closed_first_is_as_a_disk_that_refuses(
 
 def test_a_read_only_file_system_is_named(outbox_bench: OutboxBench) -> None:
     outbox = outbox_bench.open(retry_seconds=0.01)
-    outside(outbox_bench, "PRAGMA query_only = ON")
+    outbox_bench.refuse_writes()
 
     outbox.keep([kept_delivery(1)], "notifier")
     assert not outbox.wait_idle(PATIENCE_SECONDS)
 
     assert errors(outbox_bench, "read_only") >= 1
-    outside(outbox_bench, "PRAGMA query_only = OFF")
+    outbox_bench.allow_writes()
     assert outbox_bench.door.kept(1) == [(1, 1)]
 
 
 def test_a_process_that_holds_the_database_is_waited_for(outbox_bench: OutboxBench) -> None:
     outbox = outbox_bench.open(retry_seconds=0.01)
-    outside(outbox_bench, "PRAGMA busy_timeout = 1")
+    outbox_bench.run_outside("PRAGMA busy_timeout = 1")
     with closing(open_beside(outbox_bench.directory, write=True)) as other:
         other.execute("BEGIN IMMEDIATE")
         outbox.keep([kept_delivery(1)], "notifier")
@@ -182,10 +167,10 @@ def test_a_database_that_breaks_while_it_is_used_is_named_and_waited_for(
     outbox = outbox_bench.open(retry_seconds=3_600.0)
     outbox.keep(kept_deliveries(range(1, 200)), "notifier")
     assert outbox.wait_idle(PATIENCE_SECONDS)
-    outside(outbox_bench, "PRAGMA wal_checkpoint(TRUNCATE)")
-    outside(outbox_bench, "PRAGMA shrink_memory")
+    outbox_bench.run_outside("PRAGMA wal_checkpoint(TRUNCATE)")
+    outbox_bench.run_outside("PRAGMA shrink_memory")
     break_pages(outbox_bench.store.path)
-    outside(outbox_bench, "PRAGMA cache_size = 0")
+    outbox_bench.run_outside("PRAGMA cache_size = 0")
 
     outbox.end(delivered(7))
     assert not outbox.wait_idle(PATIENCE_SECONDS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -35,15 +34,6 @@ def slices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     """Either way of delivering: with a look at the clock after each message, or without."""
     monkeypatch.setattr(dispatch, "TIMED_EVERY_NS", 0 if request.param == "timed" else 10**18)
     monkeypatch.setattr(dispatch, "SLOW_SLICE_NS", 10**18)
-
-
-@pytest.fixture
-def eager() -> Iterator[None]:
-    """Threads take turns more often than is usual."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(before)
 
 
 @pytest.fixture

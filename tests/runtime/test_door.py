@@ -17,6 +17,7 @@ from greenroom.messages.outputs import AttemptEnded, RetryDue, SweepDue
 from greenroom.messages.stats import FlushTick
 from greenroom.runtime.clock import VirtualClock
 from greenroom.runtime.door import Door, Mark
+from greenroom.testing.journaled_door import FaultyClock
 
 KEY = StatsKey.for_track("", 0, "PA_1", "TR_1", 0, 0)
 STATS = TrackStats(RoomID("RM_1"), RoomName("room"), KEY, b"")
@@ -31,19 +32,6 @@ SYSTEM_INPUTS: list[Input] = [
     KeysLoaded("EP", (), 1),
     Requeued(()),
 ]
-
-
-class FaultyClock:
-    """A clock that is set back, as machines' clocks are."""
-
-    def __init__(self, *times: int) -> None:
-        self._times = iter(times)
-
-    def now_ns(self) -> int:
-        return next(self._times)
-
-    def monotonic_ns(self) -> int:
-        return 0
 
 
 class Drops:
