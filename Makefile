@@ -36,7 +36,7 @@ check: $(READY) $(LINK) ## style, types and layers
 
 bench: $(READY) ## every benchmark; figures in bench-out/*.json
 	@mkdir -p bench-out
-	@set -e; for name in actors ingest webhooks processes; do \
+	@set -e; for name in actors ingest webhooks processes durability; do \
 	    .venv/bin/python bench/$$name.py --json bench-out/$$name.json; \
 	done
 
