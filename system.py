@@ -112,8 +112,8 @@ class Telemetry(SharedCalls):
         self._system = ActorSystem(self._base, transientUnique=True)
         self._supervisor = self._system.createActor(Supervisor)
         self._door.lead_to(self._supervisor)
-        comes_again = keeping is not None and not keeping.past.is_empty
-        self.dead_letters = box_in(self._store, self.metrics, comes_again=comes_again)
+        again = () if keeping is None else (keeping.is_told_again,)
+        self.dead_letters = box_in(self._store, self.metrics, *again)
         self._given_up = ""
         self.webhooks = Webhooks(settings.webhook, self._book, self._enter, self._store)
         kept = () if keeping is None else (keeping.outputs, keeping.checkpoints, keeping.past)

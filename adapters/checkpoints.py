@@ -62,15 +62,21 @@ class Checkpoints:
         self._store = store
         self._after = after
         self._is_busy = False
+        self._has_begun = False
 
     @property
     def is_busy(self) -> bool:
         """Whether one is being saved."""
         return self._is_busy
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether there was one in this life: nothing of the life before is in hand any more."""
+        return self._has_begun
+
     def save(self, checkpoint: Checkpoint) -> None:
         """Save it, and forget the journal before it; returns at once."""
-        self._is_busy = True
+        self._is_busy = self._has_begun = True
         self._wait(checkpoint, 0)
 
     def _wait(self, checkpoint: Checkpoint, place: int) -> None:

@@ -209,10 +209,12 @@ class Store:
 
     def _beside(self, job: Job[T], *, write: bool) -> T:
         try:
-            with closing(open_beside(self.data_dir, write=write)) as connection:
-                return job(connection)
+            connection = open_beside(self.data_dir, write=write)
         except ConfigError as error:  # somebody has taken it away
             raise StoreError(self.path, str(error), StoreErrorKind.GONE) from error
+        try:
+            with closing(connection):
+                return job(connection)
         except sqlite3.Error as error:
             raise store_error(self.path, error) from error
 

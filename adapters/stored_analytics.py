@@ -283,8 +283,10 @@ class StoredAnalytics:
                 if not self._await_service():
                     return False
             handed.append(number)
+            if self._is_closed:
+                break  # who closes waits only until this one is written down
         self._settle(handed)
-        return True
+        return not self._is_closed
 
     def _send(self, kind: str, body: bytes) -> bool:
         """Whether the service is done with it; False: it could not take it now."""

@@ -40,8 +40,8 @@ class SqliteDeadLetters:
         store: Writes it; closed by whoever made it.
         capacity: How many letters are kept.
         metrics: Counts `greenroom_dropped_total{reason="dead_letters_full"}`.
-        comes_again: What a life before was told is told again until `watch`: letters that are
-            kept of it are not added a second time.
+        comes_again: Whether what a life before was told is told again now: then each letter
+            that is kept of it is ignored once.
 
     Raises:
         ConfigError: The capacity is not at least 1.
@@ -53,7 +53,7 @@ class SqliteDeadLetters:
         capacity: int = CAPACITY,
         *,
         metrics: Metrics | None = None,
-        comes_again: bool = False,
+        comes_again: Callable[[], bool] = lambda: False,
     ) -> None:
         check_capacity(capacity)
         self._store = store
@@ -63,14 +63,17 @@ class SqliteDeadLetters:
         self._ends: dict[int, LetterState] = {}  # of the store's thread
         self._lock = threading.Lock()
         self._to_come_again: Counter[_Told] = Counter()  # of the dispatch thread
-        if comes_again:
+        self._comes_again = comes_again
+        if comes_again():
             self._to_come_again.update(_told(kept.letter) for kept in self.list())
 
     def add(self, letter: DeadLetter) -> None:
         """Queue it; what the store cannot write, it counts and logs."""
-        if self._to_come_again[told := _told(letter)]:
+        if self._to_come_again and self._comes_again():
+            told = _told(letter)
             self._to_come_again[told] -= 1
-            return
+            if self._to_come_again[told] >= 0:
+                return
         done = self._store.submit(partial(insert, letter=letter, capacity=self._capacity))
         done.add_done_callback(self._on_added)
 
@@ -124,7 +127,6 @@ class SqliteDeadLetters:
                 again. False: it cannot now and is asked again. If it raises, that is logged,
                 and the letter is "new" again.
         """
-        self._to_come_again = Counter()
         self._store.watch(partial(self._replay, on_replay))
 
     def _on_added(self, done: Future[int]) -> None:
@@ -163,7 +165,7 @@ class SqliteDeadLetters:
 
 
 def box_in(
-    store: Store | None, metrics: Metrics, *, comes_again: bool = False
+    store: Store | None, metrics: Metrics, comes_again: Callable[[], bool] = lambda: False
 ) -> MemoryDeadLetters | SqliteDeadLetters:
     """The box of a telemetry: in its store, if it has one."""
     if store is None:

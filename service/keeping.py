@@ -118,6 +118,11 @@ class Keeping:
         """Whether the disk refuses the journal."""
         return self._journal is not None and self._journal.is_failing
 
+    def is_told_again(self) -> bool:
+        """Whether what fails now may have failed in the life before, likewise."""
+        checkpoints = self.checkpoints
+        return checkpoints is not None and not (self.past.is_empty or checkpoints.has_begun)
+
     def take_up(self, barrier: Callable[[], object]) -> None:
         """Let the actors handle what the journal has, row by row; with a line of progress.
 

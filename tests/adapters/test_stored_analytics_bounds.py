@@ -145,3 +145,23 @@ def test_many_threads_lose_nothing_while_the_disk_comes_and_goes(
         assert [room for room in analytics_bench.sink.rooms if room in mine] == mine
     assert len(analytics_bench.sink.rooms) == 800
     wait_until(lambda: analytics_bench.held == 0)
+
+
+def test_what_a_slow_sink_had_at_the_end_is_not_handed_over_again(
+    analytics_bench: AnalyticsBench,
+) -> None:
+    outputs = analytics_bench.open()
+    analytics_bench.sink.may_go_on.clear()
+    analytics_bench.put(*numbered(5))
+    wait_until(lambda: analytics_bench.sink.attempts == 1)
+    closing = threading.Thread(target=outputs.close, args=(0.0,))
+    closing.start()
+    wait_until(lambda: outputs._is_closed)
+    analytics_bench.sink.may_go_on.set()
+    closing.join(PATIENCE_SECONDS)
+
+    assert analytics_bench.sink.rooms == numbered(1)
+    assert analytics_bench.store.close(PATIENCE_SECONDS)
+    outputs = analytics_bench.open()
+    assert outputs.wait_idle(PATIENCE_SECONDS)
+    assert analytics_bench.sink.rooms == numbered(5)

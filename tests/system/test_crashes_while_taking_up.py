@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from greenroom.actors._base import ActorAddress, told
 from greenroom.actors.children import ChildClasses
 from greenroom.actors.stats_worker import StatsWorker
 from greenroom.adapters.database import DATABASE_NAME
+from greenroom.core.series import flatten
 from greenroom.core.times import NS_PER_SECOND
 from greenroom.errors import SystemBrokenError
 from greenroom.messages.calls import FlushStats, RoomStarted, SendEvent
@@ -23,7 +25,7 @@ from greenroom.messages.codec import MAX_BYTES
 from greenroom.messages.stats import FlushTick, TrackStat
 from greenroom.runtime.clock import VirtualClock
 from greenroom.testing.loopback import LoopThread
-from greenroom.testing.patience import PATIENCE_SECONDS
+from greenroom.testing.patience import PATIENCE_SECONDS, wait_until
 from greenroom.testing.samples import ALICE, join, report, room, track_stats
 from greenroom.testing.webhook_site import KEYS, WebhookSite
 
@@ -175,22 +177,33 @@ def test_a_dead_letter_is_kept_once_however_often_its_input_is_told_again(tmp_pa
 
     telemetry = start(tmp_path / "0")
     join(telemetry, ALICE)
-    report(telemetry, ALICE, 1, 1)  # two letters, which look the same
-    assert telemetry.sync()
-    assert telemetry._store is not None
-    assert telemetry._store.wait_idle(PATIENCE_SECONDS)
+    report(telemetry, ALICE, 1, 1, 1)  # three letters, which look the same
+    wait_until(lambda: len(telemetry.dead_letters.list()) == 3)
     for life in range(2):
         directory = left_behind(tmp_path / str(life), tmp_path / str(life + 1))
         telemetry.close(is_over=False)
         telemetry = start(directory)
 
-    assert len(telemetry.dead_letters.list()) == 2
-    report(telemetry, ALICE, 1)
-    assert telemetry.sync()
-    telemetry.close()
-    telemetry = start(tmp_path / "2")
+        wait_for_failures(telemetry, 3)  # one after the other, with a back-off
+
+    wait_until(partial(has_checkpoint, telemetry))  # from here on, it is told no more
     assert len(telemetry.dead_letters.list()) == 3
+    report(telemetry, ALICE, 1)
+    wait_until(lambda: len(telemetry.dead_letters.list()) == 4)
     telemetry.close()
+
+
+def has_checkpoint(telemetry: greenroom.Telemetry) -> bool:
+    """Of a flush of now: there is none while a worker waits for its restart."""
+    telemetry.flush_stats()
+    assert telemetry.sync()
+    return telemetry._keeping is not None and not telemetry._keeping.is_told_again()
+
+
+def wait_for_failures(telemetry: greenroom.Telemetry, count: int) -> None:
+    name = 'greenroom_input_failures_total{actor="Poisoned"}'
+    wait_until(lambda: flatten(telemetry.metrics.snapshot(), {}).get(name) == count)
+    assert telemetry.sync()
 
 
 def test_an_input_of_any_size_is_told_again_and_so_are_those_beside_it(tmp_path: Path) -> None:
