@@ -118,7 +118,8 @@ class Telemetry(SharedCalls):
         self.webhooks = Webhooks(settings.webhook, self._book, self._enter, self._store)
         kept = () if keeping is None else (keeping.outputs, keeping.checkpoints, keeping.past)
         around = (self._analytics, self._poster, self._reporter, self.dead_letters, self)
-        self._base.watchdog.spare(self.metrics, self._store, self._outbox, self._book, *around)
+        stored = (self._store, self._outbox, self._book, *kept)
+        self._base.watchdog.spare(self.metrics, *stored, *around)
         configure = ConfigureSupervisor(
             settings,
             Ports(self._door, self.metrics, *around, self._book, self._outbox, *kept),

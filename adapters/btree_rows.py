@@ -99,7 +99,7 @@ class PageReader:
                 if is_node:
                     children.append(int.from_bytes(content[at : at + 4], "big"))
                 if kind != TABLE_NODE:
-                    rows.append(self._cell(content, at + 4 * is_node, kind == TABLE_LEAF))
+                    rows.append(self._cell(content, at + 4 * is_node, is_table=kind == TABLE_LEAF))
             except (DamagedError, ValueError, IndexError, struct.error) as error:
                 rows.append(f"cell {index} of page {number}: {error}")
         if is_node:
@@ -124,7 +124,7 @@ class PageReader:
     def _start(self, number: int) -> int:
         return HEADER_SIZE if number == 1 else 0
 
-    def _cell(self, content: bytes, at: int, is_table: bool) -> Cell:  # noqa: FBT001
+    def _cell(self, content: bytes, at: int, *, is_table: bool) -> Cell:
         size, at = _varint(content, at)
         row_id = 0
         if is_table:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgpack
 
@@ -15,10 +16,10 @@ from ..errors import DecodeError
 from ..messages.checkpoint import Checkpoint, WorkerRecord
 from ..messages.codec import decode, encode
 from . import journal_rows
+from .backoff import RETRY_SECONDS
 from .store import Store
 
 REMEMBERED_BATCHES: Final = 16  # of each client, as the link's intake
-REMEMBERED_CLIENTS: Final = 65_536
 
 _SAVE: Final = """
     INSERT OR REPLACE INTO checkpoint (one, position, at_ns, next_delivery, last_output, state)
@@ -88,10 +89,11 @@ class Checkpoints:
                 partial(self._on_saved, checkpoint)
             )
 
-    def _on_saved(self, checkpoint: Checkpoint, done: Any) -> None:
+    def _on_saved(self, checkpoint: Checkpoint, done: Future[None]) -> None:
+        again = partial(self._wait, checkpoint, len(self._after))
         if done.exception() is None:
             self._is_busy = False
-        elif not self._store.call_later(1.0, partial(self._wait, checkpoint, len(self._after))):
+        elif not self._store.call_later(RETRY_SECONDS, again):
             self._is_busy = False  # the store is closed: the next life has the journal
 
 

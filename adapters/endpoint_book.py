@@ -19,12 +19,12 @@ from ..messages.endpoints import (
     from_text,
     to_text,
 )
+from .backoff import RETRY_SECONDS
 from .removed_endpoints import mark_removed, mark_returned, select_removed
 from .store import Job, Store
 from .store_errors import StoreErrorKind
 
 _SELECT: Final = "SELECT id, settings FROM endpoints ORDER BY created_at_ns, rowid"
-RETRY_SECONDS: Final = 1.0
 
 OnChange: TypeAlias = Callable[[EndpointChanged | EndpointRemoved], bool]
 

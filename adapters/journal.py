@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from functools import partial
 from typing import Final
 
 import msgpack
@@ -15,12 +14,11 @@ import msgpack
 from ..core.journal import Group, WrittenDoor
 from ..core.times import NS_PER_SECOND
 from . import journal_rows as rows_of
+from .backoff import Appointment, Backoff
 from .store import Store
 
 BATCH_SECONDS: Final = 0.005  # between two commits of `durability="batch"`: half of what it states
 CLOCK_NS: Final = NS_PER_SECOND  # a clock that is set right by less is no news
-RETRY_SECONDS: Final = 1.0
-RETRY_MAX_SECONDS: Final = 30.0
 
 _REMEMBER: Final = "INSERT OR REPLACE INTO batches (client, sequence, routes) VALUES (?, ?, ?)"
 
@@ -53,9 +51,9 @@ class Journal:
         self._batch_seconds = batch_seconds
         self._is_awake = False  # a job is queued, or will be; read without the lock
         self._is_submitted = False
-        self._appointment = 0  # the number of the last one
+        self._appointment = Appointment(store, self._submit)
         self._next_at = 0.0  # monotonic
-        self._wait_seconds = 0.0
+        self._backoff = Backoff()
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -65,10 +63,10 @@ class Journal:
     @property
     def is_failing(self) -> bool:
         """Whether the last write failed."""
-        return self._wait_seconds > 0
+        return self._backoff.seconds > 0
 
     def wake(self) -> None:
-        """As `journaled_door.Journal`."""
+        """As `core.journal.Journal`."""
         if self._is_awake or self.door.is_full:
             return
         with self._lock:
@@ -77,23 +75,13 @@ class Journal:
             self._hold()  # first: from now on it may be released
             self._is_awake = True
         delay = self._next_at - time.monotonic()
-        if delay <= 0 or not self._submit_later(delay):
+        if delay <= 0 or not self._appointment.make(delay):
             self._submit()  # a store that is closed says so
 
     def hurry(self) -> None:
         """Somebody waits: write now what waits, also if the disk has just refused it."""
         self.wake()
         if self._is_awake:
-            self._submit()
-
-    def _submit_later(self, seconds: float) -> bool:
-        """Only the last one counts: else each attempt that somebody waits for would go on."""
-        with self._lock:
-            self._appointment = mine = self._appointment + 1
-        return self._store.call_later(seconds, partial(self._keep_appointment, mine))
-
-    def _keep_appointment(self, number: int) -> None:
-        if number == self._appointment:
             self._submit()
 
     def _submit(self) -> None:
@@ -112,30 +100,29 @@ class Journal:
     def _on_written(self, done: Future[None]) -> None:
         failed = done.exception() is not None
         if failed:
-            doubled = min(2 * self._wait_seconds, RETRY_MAX_SECONDS)
-            self._wait_seconds = max(doubled, RETRY_SECONDS)
+            self._backoff.grow()
         else:
-            self._wait_seconds = 0.0
+            self._backoff.reset()
             self.door.let_in()
             if self.door.behind_ns > CLOCK_NS:
                 self._store.reporter.clock_set_back(self.door.behind_ns / NS_PER_SECOND)
         with self._lock:
             self._is_submitted = False
-            self._next_at = time.monotonic() + (self._wait_seconds or self._batch_seconds)
+            self._next_at = time.monotonic() + (self._backoff.seconds or self._batch_seconds)
         if failed:
             self.door.refuse()
-            if not self._submit_later(self._wait_seconds):
+            if not self._appointment.make(self._backoff.seconds):
                 self._rest()
             return
         if self.door.is_full or not self.door.has_unwritten:
             self._rest()
-        elif not (self._batch_seconds and self._submit_later(self._batch_seconds)):
+        elif not (self._batch_seconds and self._appointment.make(self._batch_seconds)):
             self._submit()
 
     def _rest(self) -> None:
         with self._lock:
             self._is_awake = False
-        if self.door.has_unwritten and not self._wait_seconds:
+        if self.door.has_unwritten and not self.is_failing:
             self.wake()  # it came in the meantime, and is held before the others are released
         self._release()
 

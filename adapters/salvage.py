@@ -18,7 +18,6 @@ from .table_shapes import SEQUENCE_TABLE, Row, TableShape, new_schema, schema, s
 NEWER_MAX: Final = 100  # versions ahead that a newer greenroom may be; more is a broken number
 ID_MAX: Final = 2**53  # beyond it an AUTOINCREMENT's last id is a broken number
 UNIX_NS_MIN: Final = 10**15  # a time, and no id: rows of `sequences` look like those of an index
-UNKNOWN: Final = "unknown"  # the table of what cannot be said to be of any
 _COUNT_ANEW: Final = """
     INSERT INTO sequences (endpoint, key, last, used_at_ns)
     SELECT endpoint, key, max(sequence), max(queued_at_ns) FROM deliveries

@@ -209,14 +209,16 @@ class Store:
 
     def _beside(self, job: Job[T], *, write: bool) -> T:
         try:
-            connection = open_beside(self.data_dir, write=write)
-        except ConfigError as error:  # somebody has taken it away
-            raise StoreError(self.path, str(error), StoreErrorKind.GONE) from error
-        try:
-            with closing(connection):
+            with closing(self._open_beside(write=write)) as connection:
                 return job(connection)
         except sqlite3.Error as error:
             raise store_error(self.path, error) from error
+
+    def _open_beside(self, *, write: bool) -> sqlite3.Connection:
+        try:
+            return open_beside(self.data_dir, write=write)
+        except ConfigError as error:  # somebody has taken it away
+            raise StoreError(self.path, str(error), StoreErrorKind.GONE) from error
 
     def _signal(self, signal: _Signal) -> bool:
         with self._lock:

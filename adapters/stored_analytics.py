@@ -21,6 +21,7 @@ from ..core.metrics import Metrics
 from ..core.ports import AnalyticsService
 from ..errors import DecodeError, StoreError
 from . import output_rows
+from .backoff import RETRY_SECONDS, Appointment, Backoff
 from .reporter import LoggingReporter
 from .store import CLOSED, Store
 
@@ -28,8 +29,6 @@ CAPACITY: Final = 262_144  # outputs that wait to be written: as the door's
 STORED_MAX: Final = 2_000_000  # that wait for the sink: an hour of 500 a second, some GB
 GROUP_MAX: Final = 2_000
 PAGE: Final = 500
-RETRY_SECONDS: Final = 1.0
-RETRY_MAX_SECONDS: Final = 30.0
 LAST_SECONDS: Final = 1.0  # at the end, for a service that does not return
 FULL: Final = "analytics_full"
 DAMAGED: Final = "analytics_damaged"
@@ -64,6 +63,10 @@ class StoredAnalytics:
         release: Called when all is done, or waits until the service can take it.
         capacity: Outputs that may wait to be written.
         stored_max: Outputs that may wait for the service; further ones are dropped and counted.
+        retry_seconds: The first wait after a failure, of the disk or of the service.
+
+    Raises:
+        StoreError: The database cannot be read.
     """
 
     def __init__(
@@ -94,9 +97,9 @@ class StoredAnalytics:
         self._handed: list[int] = []  # ids that the service had and the disk does not know yet
         self._is_submitted = self._is_resting = self._is_closed = self._is_held = False
         self._failures = 0  # of the store
-        self._appointment = 0  # the last one with the store
-        self._wait_seconds = 0.0  # of the store; 0: the last write succeeded
-        self._sink_wait_seconds = 0.0  # of the service, likewise
+        self._appointment = Appointment(store, self._submit)
+        self._backoff = Backoff(retry_seconds)  # of the store
+        self._service_backoff = Backoff(retry_seconds)
         self._notices: deque[tuple[int, Callable[[], None]]] = deque()
         self._changed = threading.Condition()  # its lock guards all of the above
         self._balance()
@@ -115,9 +118,7 @@ class StoredAnalytics:
             value: What the service gets.
         """
         with self._changed:
-            refused = CLOSED if self._is_closed else ""
-            if self._taken - self._written >= self._capacity or self._stored >= self._stored_max:
-                refused = refused or FULL
+            refused = self._reason_to_drop()
             if not refused:
                 self._taken += 1
                 self._waiting.append(_Output(key, kind, value))
@@ -183,14 +184,21 @@ class StoredAnalytics:
 
     # ── with the lock ───────────────────────────────────────────────────────────────────────
 
+    def _reason_to_drop(self) -> str:
+        if self._is_closed:
+            return CLOSED
+        unwritten = self._taken - self._written
+        is_full = unwritten >= self._capacity or self._stored >= self._stored_max
+        return FULL if is_full else ""
+
     def _is_idle(self) -> bool:
         """Whether the service had all, or cannot take it now, and the disk knows."""
-        is_had = self._stored <= 0 or self._sink_wait_seconds > 0 or self._is_closed
+        is_had = self._stored <= 0 or self._service_backoff.seconds > 0 or self._is_closed
         return is_had and not self._handed
 
     def _balance(self) -> None:
         """Hold virtual time as long as something is to be done that needs no waiting."""
-        to_hand_over = self._stored > 0 and not self._sink_wait_seconds
+        to_hand_over = self._stored > 0 and not self._service_backoff.seconds
         is_busy = not self._is_closed and (self._written < self._taken or to_hand_over)
         if is_busy != self._is_held:
             self._is_held = is_busy
@@ -221,10 +229,9 @@ class StoredAnalytics:
             self._is_submitted, self._is_resting = False, failed
             if failed:
                 self._failures += 1
-                doubled = min(2 * self._wait_seconds, RETRY_MAX_SECONDS)
-                self._wait_seconds = max(doubled, self._retry_seconds)
+                self._backoff.grow()
             else:
-                self._wait_seconds = 0.0
+                self._backoff.reset()
                 fresh, marked = done.result()
                 self._written += len(self._group)
                 self._stored += fresh
@@ -235,21 +242,11 @@ class StoredAnalytics:
                 self._balance()
             self._changed.notify_all()
         if failed:
-            self._submit_later()
+            self._appointment.make(self._backoff.seconds)
             return
         for then in reached:
             then()
         self._submit()
-
-    def _submit_later(self) -> None:
-        """Only the last one counts: else each attempt that somebody waits for would go on."""
-        with self._changed:
-            self._appointment = mine = self._appointment + 1
-        self._store.call_later(self._wait_seconds, partial(self._keep_appointment, mine))
-
-    def _keep_appointment(self, number: int) -> None:
-        if number == self._appointment:
-            self._submit()
 
     # ── on the sender's thread ──────────────────────────────────────────────────────────────
 
@@ -305,20 +302,20 @@ class StoredAnalytics:
             self._reporter.analytics_failed(method, error, is_retried=not is_unfit)
             if not is_unfit:
                 return False
-        if self._sink_wait_seconds:
+        if self._service_backoff.seconds:
             with self._changed:
-                self._sink_wait_seconds = 0.0
+                self._service_backoff.reset()
                 self._balance()
         return True
 
     def _await_service(self) -> bool:
         """Wait until it is to be tried again; False: it was closed before."""
         with self._changed:
-            doubled = min(2 * self._sink_wait_seconds, RETRY_MAX_SECONDS)
-            self._sink_wait_seconds = max(doubled, self._retry_seconds)
+            self._service_backoff.grow()
             self._balance()
             self._changed.notify_all()
-            return not self._changed.wait_for(lambda: self._is_closed, self._sink_wait_seconds)
+            seconds = self._service_backoff.seconds
+            return not self._changed.wait_for(lambda: self._is_closed, seconds)
 
     def _settle(self, handed: Sequence[int]) -> None:
         """Not to be handed over again: written soon; a crash before that hands it over twice."""

@@ -14,6 +14,7 @@ from ..core.metrics import Metrics
 from ..core.ports import Entrance
 from ..messages.deliveries import EndedDelivery, KeptDelivery, NotKept, Requeued
 from . import delivery_rows as rows_of
+from .backoff import RETRY_SECONDS, Backoff
 from .database import transaction
 from .delivery_queries import oldest_pending
 from .delivery_rows import Bury, Keep, Load, LoadKeys, Operation, Postpone, Question, Written
@@ -26,8 +27,6 @@ CAPACITY: Final = 262_144  # rows and changes that may wait: as the door's
 GROUP_MAX: Final = 1_000  # of them in one transaction: 20 to 30 ms of the store's thread
 REQUEUE_PAGE: Final = 500
 REQUEUE_PAGES: Final = 10  # at one look: bounds what waits in the door
-RETRY_SECONDS: Final = 1.0
-RETRY_MAX_SECONDS: Final = 30.0
 FULL: Final = "outbox_full"
 
 
@@ -73,7 +72,6 @@ class SqliteOutbox:
         self._metrics = metrics
         self._hold, self._release = hold, release
         self._capacity = capacity
-        self._retry_seconds = retry_seconds
         gone = store.read(select_gone)  # what is pending of these is buried soon
         pending = store.read(rows_of.count_pending)
         self.pending = {one: count for one, count in pending.items() if one not in gone}
@@ -87,7 +85,7 @@ class SqliteOutbox:
         self._group: list[Operation] = []  # being written, or to be written again
         self._taken = self._written = 0  # rows and changes, so far
         self._failures = 0
-        self._wait_seconds = 0.0  # before the next try; 0: the last one succeeded
+        self._backoff = Backoff(retry_seconds)
         self._is_submitted = False
         self._is_resting = False
         self._is_closed = False
@@ -292,7 +290,7 @@ class SqliteOutbox:
         with self._changed:
             size = sum(map(_size, self._group))
             self._group.clear()
-            self._wait_seconds = 0.0
+            self._backoff.reset()
             was_closed = self._is_closed  # then its questions are released already
         for reply_to, answer in () if was_closed else written.answers:
             if isinstance(answer, NotKept):
@@ -318,11 +316,10 @@ class SqliteOutbox:
             self._is_submitted = False
             self._is_resting = True
             self._failures += 1
-            doubled = min(2 * self._wait_seconds, RETRY_MAX_SECONDS)
-            self._wait_seconds = max(doubled, self._retry_seconds)
+            self._backoff.grow()
             self._counts = None
             self._changed.notify_all()
-        self._store.call_later(self._wait_seconds, self._on_rested)
+        self._store.call_later(self._backoff.seconds, self._on_rested)
 
     def _on_rested(self) -> None:
         with self._changed:

@@ -16,7 +16,7 @@ from rich.progress import Progress
 
 from ..adapters.database import DATABASE_NAME, PRIVATE_FILE
 from ..adapters.journal_copy import END_NS, copy_journal
-from ..core.times import NS_PER_SECOND
+from ..core.times import NS_PER_MS, NS_PER_SECOND
 from ..replay.checks import check_outputs
 from ..replay.journal import JournalExport, ShardJournal
 from .data_dir import EXAMPLE_DIR, ID_MAX, DataDir, opened, parse_time, safe, shard_dirs, when
@@ -24,7 +24,6 @@ from .journal_tail import tail
 from .output import standard_output
 
 PROBLEMS_SHOWN: Final = 20
-NS_PER_MS: Final = 1_000_000
 
 journal: Final = typer.Typer(
     help="Look at what greenroom was told, and take it away to replay.",

@@ -9,7 +9,7 @@ from livekit.protocol.analytics import AnalyticsEventType, StreamType
 
 from ..adapters.journal_rows import DamagedRow
 from ..core.metrics import enum_label
-from ..core.times import NS_PER_SECOND
+from ..core.times import NS_PER_MS, NS_PER_SECOND
 from ..messages import calls, handoff, outputs, stats, track_calls
 from ..messages.control import Input, Started
 from ..replay.journal import room_of
@@ -20,7 +20,6 @@ from .message_text import plain
 COLUMNS: Final = ("position", "when (UTC)", "input", "room", "participant", "details")
 WIDTHS: Final[Mapping[str, int]] = {"position": 8, "input": 20, "room": 12, "participant": 15}
 DAMAGED: Final = "damaged row"
-NS_PER_MS: Final = 1_000_000
 
 
 def table_row(at_ns: int, found: Input | DamagedRow) -> tuple[str, ...]:

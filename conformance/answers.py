@@ -10,7 +10,7 @@ from livekit.protocol.models import Room
 from livekit.protocol.webhook import WebhookEvent
 
 from ..config import LIVEKIT_POLICY, DeliveryPolicy
-from ..core.times import NS_PER_SECOND
+from ..core.times import NS_PER_MS, NS_PER_SECOND
 from .differences import NON_2XX, REDIRECTS, RETRY_AFTER, TOKEN
 from .findings import Findings, compared
 from .harness import Harness
@@ -19,7 +19,6 @@ from .tokens import token_of
 from .vectors import Vector, typed
 
 HOOK: Final = "/hook"
-NS_PER_MS: Final = 1_000_000
 
 
 def an_event(identifier: str = "EV_1", room: str = "room") -> WebhookEvent:

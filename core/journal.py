@@ -51,11 +51,11 @@ class Group:
         entries: The door's own: the inputs with their marks.
     """
 
-    first: int
-    at_ns: int
-    inputs: list[Input]
-    origins: list[Origin]
-    entries: list[object] = field(repr=False)
+    first: int = 0
+    at_ns: int = 0
+    inputs: list[Input] = field(default_factory=list)
+    origins: list[Origin] = field(default_factory=list)
+    entries: list[object] = field(default_factory=list, repr=False)
 
 
 class Journal(Protocol):

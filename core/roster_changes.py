@@ -74,8 +74,7 @@ class Changes:
 
     def take(self) -> tuple[tuple[WorkerRecord, ...], tuple[Incarnation, ...]]:
         """What was recorded: those that changed, and those that are gone."""
-        while self.record_some(len(self._unsaved)):
-            pass
+        self.record_some(len(self._unsaved))
         taken = tuple(self._records), tuple(self._gone)
         self._recorded, self._records, self._gone = [], [], []
         return taken

@@ -7,6 +7,7 @@ from typing import Final
 from google.protobuf.timestamp_pb2 import Timestamp
 
 NS_PER_SECOND: Final = 1_000_000_000
+NS_PER_MS: Final = 1_000_000
 ZERO_TIME_NS: Final = -62_135_596_800 * NS_PER_SECOND  # Go's time.Time{}: 0001-01-01, in Unix ns
 
 

@@ -25,7 +25,7 @@ class RestartDue:
 class Started:
     """A life of the shard began, with a journal: what was before it was another process."""
 
-    life: int  # 1, 2, 3 …
+    life: int  # when it began (Unix ns): no two lives have the same
 
 
 # what a dead letter enters the door as, unless it was a call

@@ -8,11 +8,10 @@ from typing import Final
 
 from livekit.protocol.models import ParticipantInfo, Room
 
-from ..core.times import NS_PER_SECOND
+from ..core.times import NS_PER_MS, NS_PER_SECOND
 from ..errors import RecordingError
 from .recording import RecordedCall
 
-NS_PER_MS: Final = 1_000_000
 LOOK_AHEAD_CALLS: Final = 1_000
 LATEST_NS: Final = 4_102_444_800 * NS_PER_SECOND  # the year 2100: a later time is a mistake
 

@@ -184,7 +184,7 @@ class Door:
         if len(waiting) >= self._unchecked and not self._may_enter(body):
             return False
         waiting.append(body if target is self._leads_to else (target, body))
-        if self._waker.asleep:
+        if self._waker.asleep:  # as _ring, without the price of a call
             self._waker.wake()
         if self._finished:  # closed for good while this one came in: nobody will admit it
             self._throw_out("closed")
@@ -240,8 +240,7 @@ class Door:
         with self._lock:
             self._marks_set += 1
             self._waiting.append(mark)
-        if self._waker.asleep:
-            self._waker.wake()
+        self._ring()
 
     def lead_to(self, target: object) -> None:
         """Nearly all inputs will be for this actor: those take less. Once, before the first."""
@@ -280,6 +279,11 @@ class Door:
             with self._lock:
                 self._thrown_out += 1
             self._drop(reason, waits[1] if isinstance(waits, tuple) else waits)
+
+    def _ring(self) -> None:
+        """Wake who admits."""
+        if self._waker.asleep:
+            self._waker.wake()
 
     def _reach_turns_marks(self) -> None:
         while self._turns_marks:

@@ -3,7 +3,8 @@
     enter ──► waiting ──(the store's thread: stamp, write, commit)──► ready ──► admit
 
 Whatever takes effect can so be told again after a crash. Answers and wake-ups of the system's own
-go straight to `ready`: what they say is in tables of their own, or is asked for anew.
+go straight in, but for the ticks of the flush timer: what they say is in tables of their own, or
+is asked for anew.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from ..messages.calls import TrackStatsBatch
 from ..messages.control import Input, Stamped
 from ..messages.stats import FlushTick
 from .door import NEVER_REFUSED, Door, Mark, Notice, OnDrop, taken_out
-from .waker import Waker
 
 STRAIGHT: Final = frozenset(NEVER_REFUSED) - {FlushTick}
 GROUP_MAX: Final = 4_096  # statistics in a group: 30 ms of the dispatch thread
@@ -48,7 +48,6 @@ class JournaledDoor(Door):
 
     __slots__ = (
         "_behind_ns",
-        "_dispatch_waker",
         "_entered",
         "_entered_ns",
         "_entering",
@@ -73,7 +72,6 @@ class JournaledDoor(Door):
             clock, stats_capacity=stats_capacity, hard_capacity=hard_capacity, on_drop=on_drop
         )
         self._journal = journal
-        self._dispatch_waker = Waker()  # nobody's, until a base has this door
         self._straight: deque[tuple[object, Input]] = deque()  # the system's own
         # An input gets its stamp as an object when it is admitted: what lives for long is counted
         # and gone over by the garbage collector.
@@ -136,7 +134,8 @@ class JournaledDoor(Door):
         taken = bodies
         if len(self._waiting) >= self._unchecked:
             taken = [body for body in bodies if self._may_enter(body)]
-        self._waiting.append(Parcel(taken, origin))  # type: ignore[arg-type]  # as a Mark
+        waiting: deque[Any] = self._waiting
+        waiting.append(Parcel(taken, origin))
         self._journal.wake()
         if self._finished:
             self._throw_out("closed")
@@ -182,7 +181,7 @@ class JournaledDoor(Door):
             if is_behind:
                 self._waiting.append(mark)
             else:  # the journal need not be woken for it
-                self._ready.append(Group(0, 0, [], [], [mark]))
+                self._ready.append(Group(entries=[mark]))
         if not is_behind:
             self._ring()
         elif isinstance(mark, Notice):
@@ -190,17 +189,13 @@ class JournaledDoor(Door):
         else:
             self._journal.hurry()
 
-    def connect(self, waker: Waker) -> None:
-        """From now on, whatever is ready wakes this one."""
-        self._dispatch_waker = waker
-
     # ── on the store's thread ───────────────────────────────────────────────────────────────
 
     def take(self) -> Group | None:
         """What is to be written next: stamped, and the same again until `let_in`; or nothing."""
         if self._group is None and self._waiting and not self.is_full:
             # at once, as a mark that finds neither inputs nor a group would overtake them
-            self._group = group = Group(0, 0, [], [], [])
+            self._group = group = Group()
             self._gather(group)
         return self._group
 
@@ -268,7 +263,7 @@ class JournaledDoor(Door):
             at_ns: Their time (Unix ns).
             inputs: In their order; None is passed over.
         """
-        self._ready.append(Group(first, at_ns, [], [], [*inputs]))
+        self._ready.append(Group(first, at_ns, entries=[*inputs]))
         self._ring()
 
     # ── helpers ─────────────────────────────────────────────────────────────────────────────
@@ -284,10 +279,6 @@ class JournaledDoor(Door):
             if self._entering:
                 return True
         return False
-
-    def _ring(self) -> None:
-        if self._dispatch_waker.asleep:
-            self._dispatch_waker.wake()
 
     def _stamps(self, count: int) -> tuple[int, int]:
         """The next so many positions, and the time."""

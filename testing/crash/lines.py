@@ -45,7 +45,7 @@ class LineAnalytics:
         return None
 
     def _write(self, send: str, name: str, value: object) -> None:
-        line = (json.dumps({"at": 0, "send": send, name: value}) + "\n").replace(" ", "", 1)
+        line = json.dumps({"at": 0, "send": send, name: value}, separators=(",", ":")) + "\n"
         half = len(line) // 2
         os.write(self._file, line[:half].encode())
         os.write(self._file, line[half:].encode())
