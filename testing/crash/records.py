@@ -6,7 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Final
 
@@ -82,7 +82,8 @@ class Summary:
 
     def save(self, path: Path) -> None:
         """As JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n", "utf-8")
+        named = {one.name: getattr(self, one.name) for one in fields(self)}
+        path.write_text(json.dumps(named, indent=1) + "\n", "utf-8")  # asdict breaks a Counter
 
 
 class Records:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from greenroom.testing.crash.ledger import Ledger, Tail
 from greenroom.testing.crash.lines import LineAnalytics, whole
 from greenroom.testing.crash.metrics_text import parsed
 from greenroom.testing.crash.plan import VICTIMS, rounds
+from greenroom.testing.crash.records import Summary
 
 CALLS = 4  # of each kind
 EVERYTHING = [
@@ -212,3 +215,9 @@ def test_the_same_seed_kills_the_same_and_everything_is_killed_at_some_time() ->
     assert plan == list(rounds(1, 200)) != list(rounds(2, 200))
     assert {victim for each in plan for victim in each.victims} == {*VICTIMS}
     assert any(len(each.victims) == 2 for each in plan)
+
+
+def test_a_summary_is_saved_with_what_was_killed_and_how_often(tmp_path: Path) -> None:
+    Summary(7, killed=Counter({"shard 0": 2}), findings=Counter(lost=1)).save(tmp_path / "s.json")
+    saved = json.loads((tmp_path / "s.json").read_text())
+    assert (saved["seed"], saved["killed"], saved["findings"]) == (7, {"shard 0": 2}, {"lost": 1})
