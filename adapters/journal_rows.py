@@ -121,7 +121,7 @@ def last_stamp(connection: sqlite3.Connection) -> tuple[int, int]:
         size = count.read_array_header()
     except (ValueError, msgpack.UnpackException, TypeError):
         size = 1  # it is damaged; its inputs are lost, and so are their positions
-    return first + size - 1, at_ns
+    return first + max(size, 1) - 1, at_ns  # the next row must not have its first position
 
 
 def checksum(first: int, at_ns: int, body: bytes) -> int:

@@ -230,6 +230,7 @@ def test_an_empty_journal_has_no_last_stamp(database: sqlite3.Connection) -> Non
 
 
 @given(st.binary(max_size=16) | st.text(max_size=4) | st.none() | INT64)
+@example(b"\x90")
 def test_the_last_stamp_of_a_damaged_row_is_that_of_its_first_at_least(body: object) -> None:
     database = sqlite3.connect(":memory:")
     database.execute("CREATE TABLE journal (first INTEGER PRIMARY KEY, at_ns, checksum, body)")
