@@ -18,6 +18,7 @@ from thespian.actors import (
     WakeupMessage,
 )
 
+from .alive import is_alive
 from .cluster import BEAT_SECONDS, Cluster
 from .inherited import inherited
 from .messages import (
@@ -248,6 +249,9 @@ class NodeGuardian(Speaking):
 
     def _beat_all(self) -> None:
         self.wakeupAfter(BEAT_SECONDS, _BEAT)
+        for place in self._places:
+            if place.pid and not is_alive(place.pid):  # two at once: Thespian tells of one
+                self._on_exit(place)
         self._say_all(self._beat())
         if dead := self._cluster.expire(time.monotonic()):
             _log.error("no beat of %s: their rooms live elsewhere now", ", ".join(dead))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..link.client import ConnectedTelemetry, connect
+from ..node.alive import is_alive
 from ..node.asking import ask_shards
 from .loopback import unused_port
 from .patience import wait_until
@@ -185,14 +186,6 @@ def parent_of(pid: int) -> int:
 def children_of(pid: int) -> list[int]:
     """The processes that this one made and that live."""
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def is_alive(pid: int) -> bool:
-    """Whether there is such a process, and it is no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Final
 
-from ..nodes import children_of, is_alive
+from ...node.alive import is_alive
+from ..nodes import children_of
 from ..patience import PATIENCE_SECONDS
 
 MARK: Final = "GREENROOM_TORTURE"  # in the environment

@@ -14,7 +14,8 @@ from typing import Final
 
 from ...core.placement import Placement, room_route
 from ...link.client import connect
-from ..nodes import RunningNode, is_alive
+from ...node.alive import is_alive
+from ..nodes import RunningNode
 from ..patience import wait_until
 from ..webhook_site import KEYS
 from .books import Finding

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from greenroom.node.alive import is_alive
 from greenroom.runtime.clock import SystemClock
 from greenroom.testing.loopback import LoopThread
-from greenroom.testing.nodes import RunningNode, children_of, is_alive
+from greenroom.testing.nodes import RunningNode, children_of
 from greenroom.testing.patience import PATIENCE_SECONDS, wait_until
 from greenroom.testing.samples import room
 from greenroom.testing.webhook_site import KEYS, OK, Reply, WebhookSite

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from greenroom.node.alive import is_alive
 from greenroom.testing import callers
-from greenroom.testing.nodes import RunningNode, is_alive, serving
+from greenroom.testing.nodes import RunningNode, serving
 from greenroom.testing.patience import PATIENCE_SECONDS, wait_until
 from greenroom.testing.samples import participant, room
 
