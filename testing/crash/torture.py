@@ -67,9 +67,8 @@ class NodeTorture:
         self._clients: dict[str, Helper] = {}
         self._born = 0
         self._node = self._start()
-        self._prober = Caller(
-            connect(self._node.address), self._records.open_ledger(PROBER), PROBER, seed
-        )
+        self._own_client = connect(self._node.address)
+        self._prober = Caller(self._own_client, self._records.open_ledger(PROBER), PROBER, seed)
         self._rooms = _room_on_each_shard()
         for _ in range(clients):
             self._new_client()
@@ -114,6 +113,7 @@ class NodeTorture:
         """End everything; the processes that are left over all the same."""
         for client in self._clients.values():
             client.close()
+        self._own_client.close(0.0)  # else its thread goes on looking for the node
         self._node.close()
         self._records.site.close()
         with suppress(AssertionError):
